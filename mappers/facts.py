@@ -1,0 +1,128 @@
+"""What a resource says, once it is understood: facts, links and refusals.
+
+Everything here is an immutable msgspec struct: it can be written to JSON and read back without loss (decimals as text).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from mappers.when import When
+
+__all__ = ["Coding", "Fact", "Kind", "Link", "Origin", "Outcome", "Quantity", "Refusal", "Value"]
+
+Kind = Literal[
+    "demographic",  # sex, birth date, date of death: name is "sex", "birth-date", "deceased"
+    "measurement",
+    "condition",
+    "medication",
+    "procedure",
+    "allergy",
+    "immunisation",
+    "encounter",
+    "report",
+]
+
+
+class Coding(msgspec.Struct, frozen=True, omit_defaults=True, tag="coding"):
+    """One code in one code system, as FHIR writes it; `display` is what the source or our table calls it."""
+
+    system: str
+    code: str
+    display: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.system}|{self.code}"
+
+
+class Quantity(msgspec.Struct, frozen=True, omit_defaults=True, tag="quantity"):
+    """A number with its UCUM unit. `comparator` is FHIR's (<, <=, >=, >) or empty."""
+
+    value: Decimal
+    unit: str
+    comparator: str = ""
+
+
+Value = Quantity | Coding | str | bool | tuple[Decimal | None, ...] | None
+"""A quantity, a code, a text, yes/no, an evenly sampled series (gaps are None), or nothing (the fact itself says it)."""
+
+
+class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a statement stands in what an EHR sent.
+
+    `id` is the logical id, or "" where the source gave none; `place` then tells file and entry. `path` is the FHIRPath-like
+    place inside the resource ("component[1]"), "" for the whole. All of it is patient data: seal it.
+    """
+
+    source: str
+    type: str
+    id: str
+    version: str = ""
+    place: str = ""
+    path: str = ""
+
+    @property
+    def resource(self) -> str:
+        """Name the resource within its source, the same for every statement in it."""
+        return f"{self.type}/{self.id}" if self.id else f"{self.type}@{self.place}"
+
+
+class Fact(msgspec.Struct, frozen=True, omit_defaults=True, tag="fact"):
+    """One normalised clinical statement.
+
+    Parameters
+    ----------
+    name
+        Our word for what is stated, from the tables ("creatinine", "systolic-pressure", "diabetes"), or "" where the tables
+        have none and `code` alone says it.
+    code
+        The standard code; `said` keeps the codes and the text as the source sent them.
+    value
+        In the canonical unit of the table. `original` keeps the quantity as sent where a conversion was made.
+    when
+        Clinically relevant time, with its precision; `None` only where the kind allows it (an allergy without a date).
+    until
+        End of a period where there is one.
+    status
+        FHIR's word for it, of the R4 value set of the type ("final", "active", "completed").
+    mapping
+        Version of the mapping that made this fact.
+    """
+
+    kind: Kind
+    name: str
+    code: Coding
+    value: Value
+    when: When | None
+    status: str
+    origin: Origin
+    mapping: str
+    until: When | None = None
+    said: tuple[Coding, ...] = ()
+    text: str = ""
+    original: Quantity | None = None
+    period_ms: Decimal | None = None  # spacing of a sampled series, milliseconds
+
+
+class Link(msgspec.Struct, frozen=True, omit_defaults=True, tag="link"):
+    """A resource that says nothing about the patient by itself and that a fact uses (a Medication, a panel of results)."""
+
+    origin: Origin
+    target: str  # the resource that uses it, or is joined by it
+
+
+class Refusal(msgspec.Struct, frozen=True, omit_defaults=True, tag="refusal"):
+    """A resource, or a part of one, that is not understood, and why.
+
+    `reason` is stable and documented (see `mappers.ledger.REASONS`); `said` is what stood there (patient data: seal it).
+    """
+
+    reason: str
+    origin: Origin
+    said: str = ""
+
+
+Outcome = Fact | Link | Refusal

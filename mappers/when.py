@@ -1,0 +1,68 @@
+"""Times as precise as they were told: a partial date stays partial."""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+__all__ = ["When", "read_when"]
+
+Precision = Literal["year", "month", "day", "minute", "second"]
+
+_FHIR = re.compile(
+    r"(?P<y>\d{4})(?:-(?P<m>\d\d)(?:-(?P<d>\d\d)(?:T(?P<H>\d\d):(?P<M>\d\d)(?::(?P<S>\d\d)(?P<f>\.\d+)?)?(?P<z>Z|[+-]\d\d:\d\d)?)?)?)?"
+)
+
+
+class When(msgspec.Struct, frozen=True, order=True):
+    """A FHIR date, dateTime or instant: the span of time that it may mean.
+
+    `earliest` and `latest` are UTC and bound the instant; they differ by what was not told. `text` is what was told. Order is
+    by `earliest`, then `latest`.
+    """
+
+    earliest: datetime
+    latest: datetime
+    text: str
+    precision: Precision
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def read_when(text: object) -> When | None:
+    """Read a FHIR date or dateTime; `None` where it is not one. A time without a zone is not an instant and is `None`.
+
+    Source: FHIR R4 section 2.24.0.1 (date, dateTime, instant). A calendar date is taken to hold in any zone of the Earth
+    (UTC-12 to UTC+14), so `earliest` and `latest` of a day are 50 hours apart.
+    """
+    if not isinstance(text, str) or not (match := _FHIR.fullmatch(text)):
+        return None
+    part = match.groupdict()
+    try:
+        year, month, day = int(part["y"]), int(part["m"] or 1), int(part["d"] or 1)
+        if part["H"] is None:
+            first = datetime(year, month, day, tzinfo=UTC)
+            last_day = day if part["d"] else monthrange(year, month)[1]
+            last_month = month if part["m"] else 12
+            if not part["m"]:
+                last_day = 31
+            last = datetime.combine(date(year, last_month, last_day), datetime.max.time(), tzinfo=UTC)
+            precision: Precision = "day" if part["d"] else "month" if part["m"] else "year"
+            return When(first - timedelta(hours=14), last + timedelta(hours=12), text, precision)
+        if part["z"] is None:
+            return None
+        seconds = part["S"] or "00"
+        if seconds == "60":  # a leap second, which datetime cannot hold
+            seconds = "59"
+        stamp = f"{part['y']}-{part['m']}-{part['d']}T{part['H']}:{part['M']}:{seconds}{(part['f'] or '')[:7]}"
+        instant = datetime.fromisoformat(stamp + ("+00:00" if part["z"] == "Z" else part["z"])).astimezone(UTC)
+        if part["S"] is None:
+            return When(instant, instant + timedelta(seconds=59.999999), text, "minute")
+        return When(instant, instant, text, "second")
+    except (ValueError, OverflowError):
+        return None
