@@ -1,16 +1,16 @@
 """The faults we foresee. Every one tells what happened and what to do, and holds no patient data.
 
-    Fault
-    ├── Misuse           the user asked for something that cannot be (exit 2)
-    │   ├── UnknownName  a name that we do not know; lists the nearest known ones
-    │   └── BadSettings  twin.toml, a flag or a variable is not usable
-    ├── NotFhir          what came is not FHIR, or not the FHIR that was told
-    ├── Unreachable      the server did not answer, or asks us to come back later (exit 3)
-    ├── Refused          the server answered and said no
-    ├── Denied           our own policy, or the server's scopes, said no (exit 4)
-    ├── Sealed           a sealed value does not open: wrong key, or changed bytes
-    ├── Tampered         the audit log is not what was signed
-    └── StoreFull        the disk is full, or the store cannot be written (exit 3)
+Fault
+├── Misuse           the user asked for something that cannot be (exit 2)
+│   ├── UnknownName  a name that we do not know; lists the nearest known ones
+│   └── BadSettings  twin.toml, a flag or a variable is not usable
+├── NotFhir          what came is not FHIR, or not the FHIR that was told
+├── Unreachable      the server did not answer, or asks us to come back later (exit 3)
+├── Refused          the server answered and said no
+├── Denied           our own policy, or the server's scopes, said no (exit 4)
+├── Sealed           a sealed value does not open: wrong key, or changed bytes
+├── Tampered         the audit log is not what was signed
+└── StoreFull        the disk is full, or the store cannot be written (exit 3)
 """
 
 from __future__ import annotations

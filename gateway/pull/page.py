@@ -57,8 +57,9 @@ class Asked(msgspec.Struct, frozen=True):
     """One question put to a source, and what became of it.
 
     `said` is the number that the server said it had (`None` where it did not say), `came` what came, in `pages` pages.
-    `stopped` is "" when the last page was reached, else the reason code of what stopped it: "foreign-next-link", "loop",
-    "not-fhir", "unreachable", "refused", "denied", "too-large", "unknown-filter".
+    `stopped` is "" when the last page was reached, else the reason code of what stopped it: "foreign-next-link",
+    "loop", "not-fhir", "unreachable", "refused", "denied", "too-large", "unknown-filter", or "unfinished" where the
+    certificate was asked for before the walk was at its end.
     """
 
     what: str
@@ -90,9 +91,12 @@ class Source(Protocol):
     name: str
 
     def pages(self, cursor: str | None) -> AsyncIterator[Page]:
-        """Walk the pages, from the start or behind `cursor`. A fault that ends everything is raised; one that ends a question is noted."""
+        """Walk the pages, from the start or behind `cursor`.
+
+        A fault that ends everything is raised; one that ends a question is noted in its `Asked`.
+        """
         ...
 
     def certificate(self) -> Certificate:
-        """Certify the walk; call it after the last page. It covers resumed parts too (the cursor carries the counts)."""
+        """Certify the walk, resumed parts too (the cursor carries the counts); call it after the last page."""
         ...

@@ -1,0 +1,48 @@
+# Two commands do everything on a fresh machine that has Python 3.11 or newer:
+#   make demo    sets up, then shows the main job on embedded defaults
+#   make test    sets up, then runs all checks and tests
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format clean
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+BIN := .venv/bin
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# The environment without the development tools, which is what a user has.
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "fhirtwin needs Python 3.11 or newer; set PYTHON=..." >&2; exit 1; }
+	@echo "Setting up .venv ..." >&2
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -qq -y python3-venv >/dev/null; }
+	@rm -rf .venv && $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --upgrade pip
+	@$(BIN)/python -m pip install -q -e .
+	@touch $@
+
+.venv/ready-dev: .venv/ready
+	@$(BIN)/python -m pip install -q --group dev
+	@touch $@
+
+demo: .venv/ready
+	@$(BIN)/twin demo
+
+check: .venv/ready-dev
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+
+test: check
+	@$(BIN)/python -m pytest --cov --cov-report=term
+
+format: .venv/ready-dev
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
+
+clean:
+	@rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage*

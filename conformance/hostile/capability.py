@@ -1,0 +1,101 @@
+"""What the server says of itself: Conformance (DSTU2), CapabilityStatement (STU3, R4), smart-configuration.
+
+True to what is mounted: interactions and search parameters come from the same tables that answer requests.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from conformance.hostile import wire
+from conformance.hostile.parameters import parameters_of
+from conformance.hostile.smart import ALGORITHMS
+
+if TYPE_CHECKING:
+    from conformance.hostile.ehr import Ehr
+
+__all__ = ["capability_statement", "smart_configuration"]
+
+# SMART App Launch, conformance.html: where a client that finds no .well-known looks.
+_OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+_SERVICE = {
+    "dstu2": "http://hl7.org/fhir/restful-security-service",
+    "stu3": "http://hl7.org/fhir/restful-security-service",
+}
+
+
+def capability_statement(ehr: Ehr) -> dict[str, Any]:
+    """Build the statement in the shape of the EHR's version."""
+    settings, version = ehr.settings, ehr.version
+    statement: dict[str, Any] = {
+        "resourceType": version.statement,
+        "status": "active",
+        "date": wire.instant(ehr.started),
+        "publisher": "fhirtwin conformance",
+        "kind": "instance",
+        "software": {"name": f"hostile EHR {settings.name}"},
+        "implementation": {"description": "A simulated EHR that holds no real person", "url": ehr.base_url},
+        "fhirVersion": version.number,
+        "format": ["json", version.media_type],
+        "rest": [_rest(ehr)],
+    }
+    if version.name != "r4":  # required there, gone from R4 on
+        statement["acceptUnknown"] = "both"
+    return statement
+
+
+def smart_configuration(ehr: Ehr) -> dict[str, Any]:
+    """Build `.well-known/smart-configuration` (SMART App Launch 2.2.0 conformance.html#metadata)."""
+    return {
+        "token_endpoint": ehr.token_url,
+        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
+        "grant_types_supported": ["client_credentials"],
+        "scopes_supported": [
+            *(["system/*.read", "system/*.write"] if "v1" in ehr.smart.versions else []),
+            *(["system/*.rs", "system/*.cruds"] if "v2" in ehr.smart.versions else []),
+        ],
+        "response_types_supported": [],
+        "code_challenge_methods_supported": ["S256"],
+        "capabilities": ["client-confidential-asymmetric", *(f"permission-{said}" for said in ehr.smart.versions)],
+    }
+
+
+def _rest(ehr: Ehr) -> dict[str, Any]:
+    rest: dict[str, Any] = {"mode": "server"}
+    if ehr.settings.require_auth:
+        rest["security"] = {
+            "extension": [
+                {"url": _OAUTH_URIS, "extension": [{"url": "token", "valueUri": ehr.token_url}]},
+            ],
+            "service": [{"coding": [{"system": _service(ehr), "code": "SMART-on-FHIR"}]}],
+        }
+    rest["resource"] = [_resource(ehr, type_) for type_ in sorted(ehr.version.types)]
+    if ehr.version.name == "dstu2":  # the code "batch" came with STU3, transactionMode went
+        rest["transactionMode"] = "both"
+        rest["interaction"] = [{"code": "transaction"}]
+    else:
+        rest["interaction"] = [{"code": "transaction"}, {"code": "batch"}]
+    return rest
+
+
+def _service(ehr: Ehr) -> str:
+    return _SERVICE.get(ehr.version.name, "http://terminology.hl7.org/CodeSystem/restful-security-service")
+
+
+def _resource(ehr: Ehr, type_: str) -> dict[str, Any]:
+    writes = ehr.settings.takes(type_)
+    codes = ["read", "vread", "history-instance", "search-type", *(["create", "update", "delete"] if writes else [])]
+    without = ehr.settings.without
+    searched = [parameter for parameter in parameters_of(type_).values() if parameter.name not in without]
+    return {
+        "type": type_,
+        "interaction": [{"code": code} for code in codes],
+        "versioning": "versioned-update" if writes else "versioned",
+        "readHistory": True,
+        "updateCreate": writes,
+        "conditionalCreate": writes,
+        "conditionalUpdate": writes,
+        "conditionalDelete": "not-supported",
+        "searchParam": [{"name": parameter.name, "type": parameter.kind} for parameter in searched],
+    }

@@ -1,0 +1,31 @@
+"""Is what is written a resource of this version? A real server refuses elements that its version does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fhir.resources.R4B import get_fhir_model_class as r4b
+from fhir.resources.STU3 import get_fhir_model_class as stu3
+from pydantic import ValidationError
+
+from conformance.hostile.dstu2 import faults
+from conformance.hostile.versions import FhirVersion
+
+__all__ = ["judge"]
+
+
+def judge(resource: Mapping[str, Any], version: FhirVersion) -> str:
+    """Say what is wrong with a resource's structure, "" where nothing is.
+
+    R4 is judged by the R4B classes of fhir.resources, which are the same for every type that is mounted here.
+    """
+    if version == "dstu2":
+        return next(faults(resource), "")
+    model = (r4b if version == "r4" else stu3)(str(resource.get("resourceType")))
+    try:
+        model.model_validate(dict(resource))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return ""

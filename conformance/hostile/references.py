@@ -1,0 +1,26 @@
+"""References inside a bundle: finding them and pointing them at where the resource came to lie.
+
+Source: FHIR R4 http.html#trules and bundle.html#references; the same in DSTU2 and STU3. Only elements that hold a
+reference or a URL are touched: an `Identifier.value` that happens to spell the same urn:uuid is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["redirect"]
+
+_HOLDERS = frozenset({"reference", "url", "uri"})
+
+
+def redirect(value: Any, target: Callable[[str], str]) -> Any:
+    """Copy a resource with each reference and URL replaced by what `target` makes of it."""
+    if isinstance(value, dict):
+        return {
+            key: target(inner) if key in _HOLDERS and isinstance(inner, str) else redirect(inner, target)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [redirect(item, target) for item in value]
+    return value

@@ -1,0 +1,130 @@
+"""Who is who in a pull: the first pass over its pages, before anything is mapped.
+
+A Patient may come on the last page and a Medication after the request that names it. So the pages are read once for
+names only: which patients there are, by which references others may mean them, and which resources other resources need
+in order to be understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mappers.identity import Person, lookup_tokens, read_person, same_person
+
+from gateway.home import Home, now
+from gateway.pull.page import Entry, Page
+from mappers import LINKABLE, Unreadable, read_json, references_of
+from mappers.facts import Origin
+from security.audit import key_event
+
+__all__ = ["Census", "origin_of"]
+
+
+def origin_of(entry: Entry, resource: Mapping[str, Any], source: str) -> Origin:
+    """Say where a resource stands: its type, id and version as told, and its place where it came from a file."""
+    meta = resource.get("meta")
+    version = meta.get("versionId") if isinstance(meta, Mapping) else None
+    identity = resource.get("id")
+    return Origin(
+        source=source,
+        type=str(resource.get("resourceType", "")),
+        id=identity if isinstance(identity, str) else "",
+        version=version if isinstance(version, str) else "",
+        place=entry.place,
+    )
+
+
+@dataclass
+class Census:
+    """What the first pass learns.
+
+    `last` keeps where a resource stands for the last time: servers repeat resources over shifted pages, and the last
+    one is the newest. `linked` maps a reference to the resource that it names, `users` a reference to the resource that
+    uses it.
+    """
+
+    source: str
+    base: str
+    last: dict[str, tuple[int, int]] = field(default_factory=dict)
+    people: dict[str, Person] = field(default_factory=dict)
+    named: dict[str, str] = field(default_factory=dict)
+    linked: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    users: dict[str, str] = field(default_factory=dict)
+    twins: dict[str, str] = field(default_factory=dict)
+    doubtful: set[str] = field(default_factory=set)
+
+    def read(self, pages: Iterable[Page]) -> Census:
+        """Read all pages once."""
+        for page in pages:
+            for index, entry in enumerate(page.entries):
+                if entry.problem:
+                    continue
+                try:
+                    resource = read_json(entry.raw)
+                except Unreadable:
+                    continue
+                self._note(page.number, index, entry, resource)
+        return self
+
+    def _note(self, page: int, index: int, entry: Entry, resource: Mapping[str, Any]) -> None:
+        origin = origin_of(entry, resource, self.source)
+        self.last[origin.resource] = (page, index)
+        if origin.type == "Patient":
+            self.people[origin.resource] = read_person(resource, self.source)
+            for name in self.names(entry, origin):
+                self.named[name] = origin.resource
+        elif origin.type in LINKABLE:
+            for name in self.names(entry, origin):
+                self.linked[name] = resource
+        for reference in references_of(resource):
+            self.users.setdefault(self.plain(reference), origin.resource)
+
+    def names(self, entry: Entry, origin: Origin) -> Iterator[str]:
+        """List the references by which others may mean a resource."""
+        if origin.id:
+            yield f"{origin.type}/{origin.id}"
+        if entry.full_url:
+            yield self.plain(entry.full_url)
+
+    def plain(self, reference: str) -> str:
+        """Write a reference as it stands within its source: without our base URL, and without a version."""
+        plain = reference.removeprefix(f"{self.base}/") if self.base else reference
+        return plain.split("/_history/", 1)[0]
+
+    def is_newest(self, resource: str, page: int, index: int) -> bool:
+        """Say whether this occurrence of a resource is the one to map."""
+        return self.last.get(resource, (page, index)) == (page, index)
+
+    def settle(self, home: Home) -> None:
+        """Give each patient their twin, a new one where nobody known is the same person.
+
+        Who resembles a known person and contradicts them, or is the same as two, gets a twin of their own and stands in
+        `doubtful`: joining two people by mistake is worse than not joining one.
+        """
+        for patient, person in self.people.items():
+            known = home.store.twin_of(self.source, patient)
+            tokens = lookup_tokens(person)
+            if known is None:
+                verdicts = {
+                    twin: {same_person(person, other).verdict for other in others}
+                    for twin, others in home.store.find_twins(tokens)
+                }
+                same = [twin for twin, said in verdicts.items() if "same" in said and "conflict" not in said]
+                if len(same) == 1:
+                    known = same[0]
+                elif same or any("conflict" in said for said in verdicts.values()):
+                    self.doubtful.add(patient)
+            with home.store.transaction() as work:
+                if known is None:
+                    known = home.store.new_twin(now())
+                    work.record([key_event(home.access(patient=known), key=known)])
+                home.store.link_person(known, person, self.source, patient, tokens)
+            self.twins[patient] = known
+
+    def twin_of(self, home: Home, reference: str) -> str | None:
+        """Find the twin that a reference to a patient means, in this pull or an earlier one of this source."""
+        plain = self.plain(reference)
+        patient = self.named.get(plain, plain)
+        return self.twins.get(patient) or home.store.twin_of(self.source, patient)

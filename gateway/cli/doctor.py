@@ -1,0 +1,62 @@
+"""twin doctor."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.cli.terminal import Options, print_json, print_table, say
+from gateway.pull.doctor import Finding, examine
+from gateway.settings import SourceSettings, load_settings
+from gateway.sources import WRITTEN, connect
+from security.errors import Misuse
+
+__all__ = ["doctor_"]
+
+_SIGNS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}
+
+
+def doctor_(source: str | None = None, /, *, options: Options = Options()) -> int:
+    """Look at a source step by step, and say what to do about each failure. Nothing is written there.
+
+    Checks URL, metadata, version, token, scopes granted against asked, one read of each type, and whether we may write.
+    Exit status 1 where a check failed.
+
+    Parameters
+    ----------
+    source
+        A name from [sources] in twin.toml; without it, all of them.
+    """
+    settings = load_settings(options.home)
+    wanted = {source: settings.source(source)} if source else settings.sources
+    if not wanted:
+        raise Misuse("There is no source to look at.", hint="Add [sources.NAME] to twin.toml; see docs/settings.md.")
+    found = {name: asyncio.run(_look(told)) for name, told in wanted.items()}
+    if options.json:
+        print_json({"sources": {name: [_json(f) for f in findings] for name, findings in found.items()}})
+    else:
+        for name, findings in found.items():
+            print_table(
+                name,
+                ["", "Check", "Seen", "What to do"],
+                ((_SIGNS[f.state], f.check, f.seen, f.hint) for f in findings),
+            )
+            say()
+    return 1 if any(f.state == "failed" for findings in found.values() for f in findings) else 0
+
+
+async def _look(told: SourceSettings) -> list[Finding]:
+    if told.folder:
+        there = told.folder.exists()
+        state = Finding(
+            "folder",
+            "ok" if there else "failed",
+            "The folder is there." if there else "The folder does not exist.",
+            "" if there else "Check folder in twin.toml.",
+        )
+        return [state]
+    async with connect(told) as connection:
+        return [f async for f in examine(connection, types=told.types, create=WRITTEN if told.write else ())]
+
+
+def _json(finding: Finding) -> dict[str, str]:
+    return {"check": finding.check, "state": finding.state, "seen": finding.seen, "hint": finding.hint}

@@ -1,0 +1,103 @@
+"""twin pull."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Literal
+
+from gateway.cli.terminal import Options, print_json, print_table, progress, say
+from gateway.home import Home
+from gateway.ingest import Report, ingest
+from gateway.settings import SourceSettings, load_settings
+from gateway.sources import open_source
+from security.errors import Misuse
+
+__all__ = ["pull_", "show_report"]
+
+
+def pull_(
+    source: str | None = None,
+    /,
+    *,
+    folder: Path | None = None,
+    fhir_version: Literal["dstu2", "stu3", "r4"] | None = None,
+    name: str | None = None,
+    options: Options = Options(),
+) -> int:
+    """Copy an EHR, or a folder of FHIR files, into twins. Stopped half-way, run it again: it goes on.
+
+    What is not understood is refused with its reason and counted; that is no failure. Exit status 5 where a source
+    could not be walked to its end; what came is stored all the same.
+
+    Parameters
+    ----------
+    source
+        A name from [sources] in twin.toml; without it, all of them.
+    folder
+        A folder of FHIR bundles or NDJSON (plain or .gz), or one such file, instead of a source.
+    fhir_version
+        The FHIR version of the folder, where it cannot be detected.
+    name
+        What to call the folder as a source; by default the folder's own name. It is not sealed: no patient's name.
+    """
+    settings = load_settings(options.home)
+    if folder is not None:
+        if source is not None:
+            raise Misuse("A source and a folder were both given.", hint="Say one of them.")
+        told = SourceSettings(folder=folder.expanduser().absolute(), fhir_version=fhir_version)
+        label = name or _label(folder)
+        if label in settings.sources and settings.sources[label].folder != told.folder:
+            raise Misuse("twin.toml has another source of this name.", hint="Say --name.")
+        wanted = {label: told}
+    elif source is not None:
+        wanted = {source: settings.source(source)}
+    else:
+        wanted = settings.sources
+    if not wanted:
+        raise Misuse("There is nothing to pull from.", hint="Say --folder FOLDER, or add [sources.NAME] to twin.toml.")
+    with Home.open(settings) as home:
+        reports = [asyncio.run(_pull(home, label, told)) for label, told in wanted.items()]
+    if options.json:
+        total = {"total": len({t for r in reports for t in r.touched})}
+        print_json({"sources": [r.as_json() for r in reports], "twins": total})
+    else:
+        for report in reports:
+            show_report(report)
+    return 5 if any(report.certificate.verdict == "incomplete" for report in reports) else 0
+
+
+async def _pull(home: Home, name: str, told: SourceSettings) -> Report:
+    async with open_source(name, told) as source:
+        with progress(f"Pulling {name}") as tell:
+            return await ingest(home, source, tell)
+
+
+def show_report(report: Report) -> None:
+    """Tell a person what one pull brought."""
+    count = report.ledger
+    resumed = " (went on from where the last try stopped)" if report.resumed else ""
+    version = report.fhir_version or "no FHIR version"
+    say(f"{report.source}: {version}, certificate {report.certificate.verdict}{resumed}")
+    say(
+        f"  {count.resources} resources = {count.understood} understood + {count.refused} refused; "
+        f"{count.facts} facts of {len(report.touched)} twins, {len(report.changed)} changed"
+    )
+    for asked in report.certificate.asked:
+        if asked.stopped:
+            said = "an unknown number" if asked.said is None else asked.said
+            say(f"  {asked.what}: stopped ({asked.stopped}) after {asked.came} of {said}")
+    if report.certificate.note:
+        say(f"  {report.certificate.note}")
+    if count.refusals:
+        print_table(
+            "", [">Refused", "Reason"], sorted(((n, f"{reason}") for reason, n in count.refusals.items()), reverse=True)
+        )
+        say("  To see each with its place: twin refusals " + report.source)
+
+
+def _label(folder: Path) -> str:
+    if folder.is_file():
+        return "files"  # a file's own name may be a patient's
+    plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in folder.expanduser().absolute().name)
+    return plain.strip("-") or "folder"

@@ -1,0 +1,6 @@
+"""Writes results back to the EHRs that the facts came from: proposals, the outbox, and what the server said."""
+
+from gateway.deliver.delivery import Sent, send
+from gateway.deliver.proposal import Proposed, propose
+
+__all__ = ["Proposed", "Sent", "propose", "send"]

@@ -1,0 +1,161 @@
+"""From kept runs to proposals in the outbox: FHIR resources that are ready to send, and not agreed to yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from gateway.home import Home, now
+from gateway.simulation import audit_reference, load_run
+from gateway.store import SavedRun, TwinRecord
+from gateway.wording import said_value
+from mappers import as_fhir_version
+from mappers.facts import Fact, Quantity
+from mappers.outbound import Result, ResultInput, ResultOutput, check, render, to_json
+from security.audit import proposal_event
+from twin_engine import Input, Output, Run
+
+__all__ = ["Proposed", "propose"]
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """One proposal, or in `left_out` why there is none; `is_new` where it was not in the outbox before."""
+
+    model: str
+    source: str
+    delivery: str
+    resources: tuple[str, ...]
+    left_out: str = ""
+    is_new: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Write it for scripts."""
+        return {
+            "model": self.model,
+            "source": self.source,
+            "delivery": self.delivery or None,
+            "resources": list(self.resources),
+            "left_out": self.left_out or None,
+            "new": self.is_new,
+        }
+
+
+def propose(home: Home, record: TwinRecord) -> list[Proposed]:
+    """Turn the newest run of each model into one proposal for each EHR that its facts came from.
+
+    A run that newer facts have overtaken is left out, and so are sources that cannot be written to: each with its
+    reason. Proposing the same run again changes nothing.
+    """
+    newest: dict[str, SavedRun] = {}
+    for saved in home.store.runs(record.id):
+        newest.setdefault(saved.model, saved)
+    found = []
+    for saved in newest.values():
+        run = load_run(saved)
+        if saved.twin_version != record.version:
+            why = "the twin has newer facts than this run: run twin simulate again"
+            found.append(Proposed(saved.model, "", "", (), why))
+            continue
+        for source in sorted({fact.origin.source for each in run.inputs for fact in each.facts}):
+            found.append(_propose_to(home, record, saved, run, source))
+    return found
+
+
+def _propose_to(home: Home, record: TwinRecord, saved: SavedRun, run: Run, source: str) -> Proposed:
+    known = home.settings.sources.get(source)
+    patient = _patient_in(record, source)
+    last = home.store.last_pull(source)
+    version = as_fhir_version(last.fhir_version) if last else None
+    if known is None or not known.base_url or not known.write or not patient or version is None:
+        why = (
+            "the source is a folder"
+            if known is None or not known.base_url
+            else "twin.toml says write = false"
+            if not known.write
+            else "the source's own Patient is not known"
+            if not patient
+            else "its FHIR version is not known"
+        )
+        return Proposed(saved.model, source, "", (), why)
+    bundle = render(_result(home, saved, run, source), version, patient, "fhirtwin")
+    check(bundle, version)
+    delivery = home.blind.of("delivery", f"{saved.id} {source}")
+    is_new = home.store.propose(
+        delivery,
+        record.id,
+        source,
+        saved.id,
+        to_json(bundle),
+        now=now(),
+        events=[proposal_event(home.access(patient=record.id), proposal=delivery)],
+    )
+    types = tuple(entry["resource"]["resourceType"] for entry in bundle["entry"])
+    return Proposed(saved.model, source, delivery, types, is_new=is_new)
+
+
+def _patient_in(record: TwinRecord, source: str) -> str:
+    """Find the reference of the twin's Patient in a source; the first where there are several charts."""
+    keys = (r.key for r in record.resources if r.source == source and r.key.startswith("Patient/"))
+    return min(keys, default="")
+
+
+def _result(home: Home, saved: SavedRun, run: Run, target: str) -> Result:
+    return Result(
+        model=run.model,
+        version=run.version,
+        title=run.title,
+        citation=run.citation,
+        limits=run.limits,
+        made_at=saved.created,
+        valid_at=run.valid_at,
+        inputs=tuple(_inputs(home, run.inputs, target)),
+        outputs=tuple(map(_output, run.outputs)),
+        assumptions=run.assumptions,
+        run=saved.id,
+    )
+
+
+def _inputs(home: Home, inputs: Sequence[Input], target: str) -> Iterator[ResultInput]:
+    """List the facts that a result stands on, each once: the target's by its own references, others absolute."""
+    told: set[str] = set()
+    for each in inputs:
+        for fact in each.facts:
+            reference = _reference(home, fact, target)
+            if reference and reference not in told:
+                told.add(reference)
+                yield ResultInput(
+                    name=each.name,
+                    title=each.title,
+                    value=said_value(fact.value) if not isinstance(fact.value, Quantity) else f"{fact.value.value:f}",
+                    unit=fact.value.unit if isinstance(fact.value, Quantity) else "",
+                    when=fact.when.text if fact.when else "",
+                    reference=reference,
+                    source=fact.origin.source,
+                    local=fact.origin.source == target,
+                )
+
+
+def _reference(home: Home, fact: Fact, target: str) -> str:
+    absolute = audit_reference(home, fact.origin)
+    known = home.settings.sources.get(fact.origin.source)
+    base = f"{known.base_url}/" if known and known.base_url else ""
+    if fact.origin.source == target:
+        return absolute.removeprefix(base)
+    return absolute if base else ""  # a file has no address that an EHR could follow
+
+
+def _output(output: Output) -> ResultOutput:
+    return ResultOutput(
+        name=output.name,
+        title=output.title,
+        kind=output.kind,
+        code=output.code,
+        value=Decimal(repr(output.value)),
+        unit=output.unit,
+        horizon_years=int(output.horizon_years) if output.horizon_years else None,
+        outcome=output.outcome,
+        decimals=max(output.decimals - 2, 0) if output.kind == "risk" else output.decimals,
+    )

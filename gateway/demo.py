@@ -1,0 +1,164 @@
+"""The whole mission on embedded defaults: three simulated EHRs that disagree, and all that twin does with them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from conformance.cohort import Cohort, build
+from conformance.hostile import Ehr, EhrSettings, serve
+from gateway.deliver import Proposed, Sent, propose, send
+from gateway.home import Home
+from gateway.ingest import Report, ingest
+from gateway.pull.keys import new_key
+from gateway.settings import SourceSettings, load_settings
+from gateway.simulation import models_of, open_twin, run_model
+from gateway.sources import open_source
+from security.audit import Verdict
+from security.errors import Misuse
+from twin_engine import Missing
+
+__all__ = ["Summary", "demonstration"]
+
+SEED = 20261124
+_MARK = "demo"
+_CLIENT = "fhirtwin-demo"
+
+Tell = Callable[[str], None]
+
+
+@dataclass
+class Summary:
+    """What the demonstration did; `as_json` has the keys that scripts rely on."""
+
+    reports: list[Report] = field(default_factory=list)
+    twins: int = 0
+    over_several_sources: int = 0
+    runs: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
+    proposed: list[Proposed] = field(default_factory=list)
+    written: Counter[str] = field(default_factory=Counter)
+    written_again: int = 0
+    failed: list[Sent] = field(default_factory=list)
+    audit: Verdict | None = None
+    example: str = ""
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Write it; counts only, no patient."""
+        return {
+            "sources": [report.as_json() for report in self.reports],
+            "twins": {"total": self.twins, "over_several_sources": self.over_several_sources},
+            "runs": dict(self.runs),
+            "missing": dict(self.missing),
+            "written": dict(self.written),
+            "written_again": self.written_again,
+            "failed": [sent.as_json() for sent in self.failed],
+            "audit": {"events": self.audit.size if self.audit else 0, "verified": bool(self.audit and self.audit.ok)},
+            "seconds": round(self.seconds, 1),
+        }
+
+
+@contextmanager
+def simulated_ehrs(cohort: Cohort, folder: Path) -> Iterator[dict[str, str]]:
+    """Start the cohort's EHRs, register our key with each, and write twin.toml; yields base URLs by name."""
+    ehrs: list[Ehr] = []
+    for name, version in cohort.ehrs.items():
+        ehr = Ehr(EhrSettings(name=name, fhir_version=version))
+        private, public = new_key()
+        ehr.register_key(_CLIENT, public)
+        for bundle in cohort.bundles(name):
+            ehr.load(bundle)
+        _write_private(folder / f"{name}.jwk", private)
+        ehrs.append(ehr)
+    with serve(ehrs) as bases:
+        urls = dict(zip(cohort.ehrs, bases, strict=True))
+        (folder / "twin.toml").write_text("\n".join(_section(name, url) for name, url in urls.items()), "utf-8")
+        yield urls
+
+
+def _section(name: str, url: str) -> str:
+    told = {"url": url, "auth": "backend-services", "client_id": _CLIENT, "key_file": f"{name}.jwk"}
+    return "\n".join([f"[sources.{name}]", *(f'{key} = "{value}"' for key, value in told.items()), ""])
+
+
+@contextmanager
+def demonstration(folder: Path, today: date, tell: Tell) -> Iterator[tuple[Home, Summary]]:
+    """Do all of it in a folder of its own; EHRs and store stay open while the block runs, nothing behind it."""
+    begun = time.monotonic()
+    _prepare(folder)
+    tell("Making a synthetic cohort and starting three EHRs on loopback")
+    cohort = build(SEED, today)
+    with simulated_ehrs(cohort, folder), Home.open(load_settings(folder)) as home:
+        summary = Summary()
+        for name, told in home.settings.sources.items():
+            summary.reports.append(asyncio.run(_pull(home, name, told, tell)))
+        _simulate(home, summary, tell)
+        asyncio.run(_write_back(home, summary, tell))
+        tell("Verifying the audit log")
+        summary.audit = home.store.verify_audit()
+        summary.seconds = time.monotonic() - begun
+        yield home, summary
+
+
+async def _pull(home: Home, name: str, told: SourceSettings, tell: Tell) -> Report:
+    tell(f"Pulling {name}")
+    async with open_source(name, told) as source:
+        return await ingest(home, source, tell)
+
+
+def _prepare(folder: Path) -> None:
+    """Take a folder that is empty, or that an earlier demonstration left, which is cleared."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any(folder.iterdir()) and not (folder / _MARK).is_file():
+        raise Misuse(
+            "The folder holds something that is no demonstration.", hint="Say another --home, or leave it out."
+        )
+    for file in folder.iterdir():
+        file.unlink()
+    (folder / _MARK).write_text("Synthetic patients only; twin demo clears this folder.\n", "utf-8")
+
+
+def _write_private(file: Path, text: str) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+        out.write(text)
+
+
+def _simulate(home: Home, summary: Summary, tell: Tell) -> None:
+    twins = home.store.twins()
+    summary.twins = len(twins)
+    summary.over_several_sources = sum(len(t.sources) > 1 for t in twins)
+    best = (-1, 0)
+    for number, twin in enumerate(twins, 1):
+        tell(f"Running the models on twin {number} of {len(twins)}")
+        record = open_twin(home, twin.id)
+        worked = 0
+        for name in models_of(home):
+            result, _ = run_model(home, record, name)
+            (summary.missing if isinstance(result, Missing) else summary.runs)[name] += 1
+            worked += not isinstance(result, Missing)
+        if (worked, len(twin.sources)) > best:
+            best, summary.example = (worked, len(twin.sources)), twin.id
+
+
+async def _write_back(home: Home, summary: Summary, tell: Tell) -> None:
+    twins = [twin.id for twin in home.store.twins()]
+    for twin in twins:
+        summary.proposed += propose(home, open_twin(home, twin))
+    for number, twin in enumerate(twins, 1):
+        tell(f"Writing back the results of twin {number} of {len(twins)}")
+        for sent in await send(home, twin):
+            summary.written.update(sent.created)
+            if sent.fault:
+                summary.failed.append(sent)
+    for number, twin in enumerate(twins, 1):
+        tell(f"Sending everything a second time: twin {number} of {len(twins)}")
+        summary.written_again += sum(sum(sent.created.values()) for sent in await send(home, twin, again=True))

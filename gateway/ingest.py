@@ -1,0 +1,160 @@
+"""Pull and map: pages are sealed as they come, then become facts of twins, page by page.
+
+Nothing is mapped before it is safe on disk, so that killing the process costs at most the page in flight, and running
+it again goes on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mappers.ledger import Ledger
+
+from gateway.census import Census, origin_of
+from gateway.home import Home, now
+from gateway.pull.page import Certificate, Entry, Page, Source
+from gateway.store import Pull, StoredResource
+from mappers import LINKABLE, Unreadable, as_fhir_version, as_link, map_resource, read_json, subject_of
+from mappers.facts import Fact, Origin, Outcome, Refusal
+from security.audit import import_event, query_event
+
+__all__ = ["Report", "ingest"]
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one pull brought: twins that it `touched`, and those that it `changed`, which have a new version now."""
+
+    source: str
+    fhir_version: str
+    certificate: Certificate
+    ledger: Ledger
+    touched: frozenset[str]
+    changed: frozenset[str]
+    resumed: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Write it with the keys that scripts rely on; counts only."""
+        counts = self.ledger
+        return {
+            "name": self.source,
+            "fhir_version": self.fhir_version,
+            "resources": counts.resources,
+            "understood": counts.understood,
+            "refused": counts.refused,
+            "facts": counts.facts,
+            "links": counts.links,
+            "refusals": dict(sorted(counts.refusals.items())),
+            "certificate": self.certificate.verdict,
+            "stopped": {asked.what: asked.stopped for asked in self.certificate.asked if asked.stopped},
+            "note": self.certificate.note,
+            "resumed": self.resumed,
+        }
+
+
+async def ingest(home: Home, source: Source, progress: Progress) -> Report:
+    """Pull from one source to its end, or from where the last try stopped, and map what came."""
+    pull = home.store.begin_pull(source.name, now())
+    resumed = pull.pages > 0
+    if pull.state == "fetching":
+        pull = await _fetch(home, source, pull, progress)
+    return _map(home, pull, progress, resumed=resumed)
+
+
+async def _fetch(home: Home, source: Source, pull: Pull, progress: Progress) -> Pull:
+    peer = home.peer(source.name)
+    async for page in source.pages(pull.cursor):
+        progress(f"{source.name}: {page.what}")
+        if page.query:
+            event = query_event(home.access(peer=peer, query=f"GET {page.query}".encode()))
+        else:
+            event = import_event(home.access(peer=peer))
+        home.store.land(pull, page, [event])
+    return home.store.finish_fetch(pull, source.certificate())
+
+
+def _map(home: Home, pull: Pull, progress: Progress, *, resumed: bool) -> Report:
+    settings = home.settings.sources.get(pull.source)
+    census = Census(pull.source, settings.base_url if settings else "").read(home.store.landed_pages(pull))
+    census.settle(home)
+    touched: set[str] = set()
+    changed: set[str] = set()
+    for page in home.store.landed_pages(pull, only_unmapped=True):
+        progress(f"{pull.source}: mapping page {page.number}")
+        writes, unlinked, ledger = _understand(home, pull, census, page)
+        events = [
+            query_event(home.access(peer=home.peer(pull.source), patient=twin, query=f"GET {page.query}".encode()))
+            if page.query
+            else import_event(home.access(peer=home.peer(pull.source), patient=twin))
+            for twin in writes
+        ]
+        done = home.store.append(pull, page.number, writes, unlinked, ledger.counts(), now(), events)
+        touched.update(writes)
+        changed.update(done.twins)
+    ended = home.store.finish_pull(pull, now())
+    if ended.certificate is None:
+        raise RuntimeError("a pull is finished only after `finish_fetch`")
+    return Report(
+        source=ended.source,
+        fhir_version=ended.fhir_version,
+        certificate=ended.certificate,
+        ledger=Ledger.from_counts(ended.ledger),
+        touched=frozenset(touched),
+        changed=frozenset(changed),
+        resumed=resumed,
+    )
+
+
+def _understand(
+    home: Home, pull: Pull, census: Census, page: Page
+) -> tuple[dict[str, list[StoredResource]], list[StoredResource], Ledger]:
+    """Map one page: what belongs to which twin, what belongs to none, and the count."""
+    writes: dict[str, list[StoredResource]] = defaultdict(list)
+    unlinked: list[StoredResource] = []
+    ledger = Ledger()
+    for index, entry in enumerate(page.entries):
+        origin, outcomes, subject = _outcomes(entry, pull, census, entry.place or f"page {page.number} entry {index}")
+        if not census.is_newest(origin.resource, page.number, index):
+            continue
+        twin = census.twin_of(home, subject) if subject else None
+        if twin is None and any(isinstance(outcome, Fact) for outcome in outcomes):
+            outcomes = [Refusal("unknown-patient", origin)]
+        ledger.add(origin.type, outcomes)
+        stored = StoredResource(
+            source=pull.source,
+            key=origin.resource,
+            fhir_version=entry.version,
+            raw=entry.raw,
+            outcomes=tuple(outcomes),
+            full_url=entry.full_url,
+            place=entry.place,
+        )
+        (writes[twin] if twin else unlinked).append(stored)
+    return dict(writes), unlinked, ledger
+
+
+def _outcomes(entry: Entry, pull: Pull, census: Census, place: str) -> tuple[Origin, list[Outcome], str | None]:
+    nameless = Origin(pull.source, "", "", place=place)
+    if entry.problem:
+        return nameless, [Refusal(entry.problem, nameless)], None
+    try:
+        resource = read_json(entry.raw)
+    except Unreadable as error:
+        return nameless, [Refusal(error.reason, nameless)], None
+    origin = origin_of(entry, resource, pull.source)
+    version = as_fhir_version(entry.version)
+    if version is None:
+        return origin, [Refusal("version-unknown", origin)], subject_of(resource)
+    if origin.type in LINKABLE:
+        users = (census.users.get(name) for name in census.names(entry, origin))
+        user = next((u for u in users if u), None)
+        return origin, [as_link(origin, user) if user else Refusal("unused-link", origin)], None
+    outcomes = map_resource(resource, version, origin, census.linked)
+    if origin.resource in census.doubtful:
+        outcomes = [*outcomes, Refusal("identity-conflict", origin)]
+    return origin, outcomes, subject_of(resource)

@@ -1,0 +1,120 @@
+"""A Bundle cut into its resources, each the very bytes that came. Nothing is read but what paging needs."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["Bundle", "Head", "Item", "NotReadError", "head_of", "read_bundle", "read_head"]
+
+
+class NotReadError(ValueError):
+    """Bytes that are no JSON, or no Bundle; `reason` is "truncated", "not-json" or "not-fhir"."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _Search(msgspec.Struct, frozen=True):
+    mode: str = ""
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One entry. `resource` is a view into the bytes of the Bundle: copy it, or the whole Bundle stays in memory."""
+
+    resource: msgspec.Raw = msgspec.Raw(b"")
+    fullUrl: str = ""  # noqa: N815  FHIR's spelling, here and below
+    search: _Search = _Search()
+
+
+class _Link(msgspec.Struct, frozen=True):
+    relation: str = ""
+    url: str = ""
+
+
+class Bundle(msgspec.Struct, frozen=True):
+    """What paging needs to know of a Bundle of any version and type."""
+
+    resourceType: str = ""  # noqa: N815
+    type: str = ""
+    total: int | None = None
+    link: list[_Link] = []
+    entry: list[Item] = []
+
+    def linked(self, relation: str) -> str:
+        """Return the URL of a link ("next", "self"), "" where there is none."""
+        return next((link.url for link in self.link if link.relation == relation), "")
+
+
+class Head(msgspec.Struct, frozen=True):
+    """Type and id of a resource; "" where it has none."""
+
+    resourceType: str = ""  # noqa: N815
+    id: str = ""
+
+
+def read_head(data: bytes) -> Head:
+    """Read type and id of a resource; raises `NotReadError`. Everything else in it is the mappers' business."""
+    try:
+        found = msgspec.json.decode(data, type=Head)
+    except msgspec.ValidationError as error:
+        raise NotReadError("not-fhir") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotReadError(_why(error)) from error
+    if not found.resourceType:
+        raise NotReadError("not-fhir")
+    return found
+
+
+def head_of(data: bytes) -> Head | None:
+    """Read type and id of a resource, `None` where it is no resource."""
+    try:
+        return read_head(data)
+    except NotReadError:
+        return None
+
+
+def read_bundle(data: bytes) -> Bundle:
+    """Cut a Bundle into its entries; raises `NotReadError`.
+
+    A key that stands twice would make a reader drop entries without a word, because the last one wins: such a Bundle
+    is refused ("not-json").
+    """
+    try:
+        found = msgspec.json.decode(data, type=Bundle)
+        hidden = _hides_something(data)
+    except msgspec.ValidationError as error:
+        raise NotReadError("not-fhir") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotReadError(_why(error)) from error
+    if found.resourceType != "Bundle":
+        raise NotReadError("not-fhir")
+    if hidden:
+        raise NotReadError("not-json")
+    return found
+
+
+def _why(error: Exception) -> str:
+    return "truncated" if "truncated" in str(error) else "not-json"  # msgspec: "Input data was truncated"
+
+
+def _hides_something(data: bytes) -> bool:
+    """Say whether the Bundle, or an entry of it, has a key twice.
+
+    Without white space, an object is as long as its keys, values and marks together; a key that is there twice is
+    counted once, and the lengths differ. (Keys with escapes differ as well, and FHIR has none.)
+    """
+    tight = msgspec.json.format(data, indent=-1)
+    whole = msgspec.json.decode(tight, type=dict[str, msgspec.Raw])
+    if _length(whole) != len(tight):
+        return True
+    entries = whole.get("entry")
+    if entries is None:
+        return False
+    items = msgspec.json.decode(entries, type=list[dict[str, msgspec.Raw]])
+    return sum(map(_length, items)) + max(1, len(items)) + 1 != len(memoryview(entries))
+
+
+def _length(value: dict[str, msgspec.Raw]) -> int:
+    """Count the bytes of an object without white space: braces, and "key":value with commas between."""
+    return 1 + max(1, len(value)) + sum(len(key.encode()) + 3 + len(memoryview(raw)) for key, raw in value.items())

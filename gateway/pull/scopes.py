@@ -1,0 +1,48 @@
+"""SMART scopes as a client writes and reads them: what to ask for, and what a grant leaves out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+__all__ = ["ScopeStyle", "missing", "wanted"]
+
+ScopeStyle = Literal["v1", "v2"]
+
+# SMART App Launch 2.2, "Scopes for requesting FHIR resources": context / type . actions, with an optional constraint.
+_SCOPE = re.compile(
+    r"system/(?P<type>\*|[A-Z][A-Za-z]{1,63})\.(?P<actions>read|write|\*|c?r?u?d?s?)(?P<narrowed>\?.+)?"
+)
+_V1 = {"read": "rs", "write": "cud", "*": "cruds"}
+
+
+def wanted(read: Iterable[str], create: Iterable[str], style: ScopeStyle) -> tuple[str, ...]:
+    """Write the scopes for reading and searching some types, and creating some (with a search, to create once)."""
+    if style == "v1":
+        reads = dict.fromkeys([*read, *create])
+        return tuple(f"system/{t}.read" for t in reads) + tuple(f"system/{t}.write" for t in dict.fromkeys(create))
+    letters = dict.fromkeys(read, "rs") | dict.fromkeys(create, "crs")
+    return tuple(f"system/{t}.{actions}" for t, actions in letters.items())
+
+
+def missing(asked: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
+    """Say which parts of what was asked are not in the grant, in v2 words ("Observation.c").
+
+    A scope that cannot be parsed grants nothing, and a constrained one (`?category=…`) does not grant the whole.
+    """
+    given = [(t, actions) for t, actions, narrowed in map(_parse, granted) if t and not narrowed]
+    lacking = (
+        f"{type_}.{letter}"
+        for type_, actions, _ in map(_parse, asked)
+        for letter in actions
+        if not any(t in ("*", type_) and letter in have for t, have in given)
+    )
+    return tuple(dict.fromkeys(lacking))
+
+
+def _parse(scope: str) -> tuple[str, str, bool]:
+    found = _SCOPE.fullmatch(scope)
+    if found is None or not found["actions"]:
+        return "", "", False
+    return found["type"], _V1.get(found["actions"], found["actions"]), found["narrowed"] is not None

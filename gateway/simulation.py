@@ -1,0 +1,131 @@
+"""Run a model on a stored twin, and keep the run with the twin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+
+import msgspec
+
+from gateway.home import Home, now
+from gateway.pull.page import Certificate
+from gateway.store import SavedRun, TwinRecord
+from mappers.facts import Origin
+from security.audit import read_event, run_event
+from security.errors import BadSettings, UnknownName
+from twin_engine import Missing, Profile, Run, TwinModel, models, simulate
+
+__all__ = ["audit_reference", "closed_kinds", "load_run", "models_of", "open_twin", "run_model"]
+
+_LISTS = {
+    "condition": frozenset({"Condition"}),
+    "medication": frozenset({"MedicationRequest", "MedicationOrder", "MedicationStatement"}),
+}
+_FHIR_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+
+
+def models_of(home: Home) -> Mapping[str, TwinModel]:
+    """Return the models that this home may use, each with the settings that twin.toml gives it."""
+    known = dict(models(home.settings.trusted_models))
+    for name, told in home.settings.models.items():
+        if name not in known:
+            raise UnknownName("model", name, known)
+        known[name] = _configured(known[name], told)
+    return known
+
+
+def _configured(model: TwinModel, told: Mapping[str, str]) -> TwinModel:
+    settings = {field.name for field in fields(type(model))} if is_dataclass(type(model)) else set()
+    if unknown := set(told) - settings:
+        raise BadSettings(
+            f"twin.toml: the model {model.name} has no setting {min(unknown)}.",
+            hint=f"It has: {', '.join(sorted(settings)) or 'none'}.",
+        )
+    try:
+        return type(model)(**told)
+    except ValueError as error:
+        raise BadSettings(f"twin.toml: a setting of the model {model.name} is not usable.", hint=f"{error}.") from error
+
+
+def open_twin(home: Home, twin: str, as_of: datetime | None = None) -> TwinRecord:
+    """Read a twin for a person: recorded first, then read. `twin` may be the beginning of an id."""
+    found = home.store.find_twin(twin)
+    home.store.append_audit([read_event(home.access(patient=found))])
+    return home.store.twin_record(found, as_of)
+
+
+def closed_kinds(home: Home, record: TwinRecord) -> frozenset[str]:
+    """Say of which kinds the twin's lists are proven whole: every source of theirs certified them at its last pull."""
+    pulls = [home.store.last_pull(source) for source in {resource.source for resource in record.resources}]
+    certificates = [pull.certificate if pull else None for pull in pulls]
+    return frozenset(
+        kind
+        for kind, types in _LISTS.items()
+        if certificates and all(certificate is not None and _whole(certificate, types) for certificate in certificates)
+    )
+
+
+def _whole(certificate: Certificate, types: frozenset[str]) -> bool:
+    asked = [a for a in certificate.asked if a.what in types]
+    return bool(asked) and all(not a.stopped and a.said is not None and a.said <= a.came for a in asked)
+
+
+def run_model(
+    home: Home, record: TwinRecord, name: str, *, at: datetime | None = None, assume_absent: bool = False
+) -> tuple[Run | Missing, str]:
+    """Run one model and keep the run; return it and its id ("" where data is missing: then there is nothing to keep).
+
+    The id is a keyed hash of the twin, the model and all that the result rests on, without the moment of asking: the
+    same facts give the same run, and so the same identifiers at the EHR.
+    """
+    known = models_of(home)
+    if name not in known:
+        raise UnknownName("model", name, known)
+    profile = Profile(tuple(record.facts), at or now(), closed_kinds(home, record), assume_absent)
+    result = simulate(known[name], profile)
+    label = f"{result.model}@{result.version}"
+    if isinstance(result, Missing):
+        failed = home.access(patient=record.id, outcome="4", reason="missing-data")
+        home.store.append_audit([run_event(failed, run="none", model=label)])
+        return result, ""
+    run = home.blind.of("run", _essence(record.id, result))
+    used = (audit_reference(home, fact.origin) for each in result.inputs for fact in each.facts)
+    event = run_event(
+        home.access(patient=record.id, what=tuple(dict.fromkeys(u for u in used if u))), run=run, model=label
+    )
+    home.store.save_run(run, record.id, name, record.version, msgspec.json.encode(result), now=now(), events=[event])
+    return result, run
+
+
+def audit_reference(home: Home, origin: Origin) -> str:
+    """Name a resource version for the audit log; "" where the source gave no id that a reference can hold."""
+    if not _FHIR_ID.fullmatch(origin.id) or not origin.type.isalpha():
+        return ""
+    known = home.settings.sources.get(origin.source)
+    base = f"{known.base_url}/" if known and known.base_url else ""
+    version = f"/_history/{origin.version}" if _FHIR_ID.fullmatch(origin.version) else ""
+    return f"{base}{origin.type}/{origin.id}{version}"
+
+
+def load_run(saved: SavedRun) -> Run:
+    """Read a kept run back."""
+    return msgspec.json.decode(saved.content, type=Run)
+
+
+def _essence(twin: str, run: Run) -> str:
+    inputs = [
+        (
+            each.name,
+            each.said,
+            each.unit,
+            each.basis,
+            each.when,
+            [(f.origin.source, f.origin.resource, f.origin.version) for f in each.facts],
+        )
+        for each in run.inputs
+    ]
+    outputs = [(output.name, repr(output.value)) for output in run.outputs]
+    parts = (twin, run.model, run.version, run.settings, run.seed, run.members, inputs, outputs, run.assumptions)
+    return msgspec.json.encode(parts, order="sorted").decode()

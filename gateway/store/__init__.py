@@ -1,0 +1,31 @@
+"""Keeps everything in one file, sealed; the only SQL of the project."""
+
+from gateway.store.store import Store
+from gateway.store.values import (
+    AuditEntry,
+    Changes,
+    Delivery,
+    DeliveryState,
+    ListedRefusal,
+    Pull,
+    PullState,
+    SavedRun,
+    StoredResource,
+    TwinRecord,
+    TwinSummary,
+)
+
+__all__ = [
+    "AuditEntry",
+    "Changes",
+    "Delivery",
+    "DeliveryState",
+    "ListedRefusal",
+    "Pull",
+    "PullState",
+    "SavedRun",
+    "Store",
+    "StoredResource",
+    "TwinRecord",
+    "TwinSummary",
+]

@@ -1,0 +1,183 @@
+"""Writing resources: sealed blocks, appended and never changed, one or more for each owner on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, func, update
+from sqlalchemy.orm import load_only
+from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from gateway.store.audited import Events
+from gateway.store.contents import Contents, Remembered, unpack
+from gateway.store.owners import Owner
+from gateway.store.pulls import Pulls
+from gateway.store.tables import BlockRow, PageRow, PullRow, SourceKeyRow, TwinRow, TwinSourceRow
+from gateway.store.values import Changes, Pull, StoredResource
+from gateway.store.writing import Writing, block_place, pick_fresh
+from security.keys import KeyRing
+
+__all__ = ["Blocks"]
+
+_AT_ONCE = 5_000  # names in one statement; SQLite takes 32,766
+_INDEX: Any = (BlockRow.twin, BlockRow.source, BlockRow.version, BlockRow.created, BlockRow.contents)
+
+
+class Blocks(Pulls):
+    """Appends what was understood of a page to the twins that it is about."""
+
+    def __init__(self, reader: Engine, writer: Engine, keyring: KeyRing, log_id: str) -> None:
+        super().__init__(reader, writer, keyring, log_id)
+        self._remembered = Remembered()
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._remembered.clear()
+
+    def append(
+        self,
+        pull: Pull,
+        page_number: int,
+        writes: Mapping[str, Sequence[StoredResource]],
+        unlinked: Sequence[StoredResource],
+        counts: Mapping[str, Any],
+        *,
+        now: datetime,
+        events: Events = (),
+    ) -> Changes:
+        """Store the resources of one landed page, all or none, and mark the page as mapped.
+
+        `writes` goes by twin id; `unlinked` belongs to no twin. A resource whose bytes and meaning are those that its
+        owner holds already is not stored again; a twin that something was stored for has a new version. `counts`
+        (numbers, nested) is added to the ledger of the pull. For a page that is mapped already, nothing happens.
+        """
+        if any(r.source != pull.source for part in (*writes.values(), unlinked) for r in part):
+            raise ValueError("a page holds resources of its own source only")
+        with self.transaction() as work:
+            session = work.session
+            row = session.get(PullRow, pull.id)
+            page = (col(PageRow.pull) == pull.id, col(PageRow.number) == page_number)
+            mapped = session.exec(select(PageRow.mapped).where(*page)).first()
+            if mapped or (row is not None and row.state == "done"):
+                return Changes()
+            if row is None or mapped is None:
+                raise ValueError("only a landed page can be mapped")
+            work.record(events)
+            self._count_page(session, row, counts)
+            session.exec(update(PageRow).where(*page).values(mapped=True))
+            return self._append(session, pull.source, writes, unlinked, now)
+
+    def _append(
+        self,
+        session: Session,
+        source: str,
+        writes: Mapping[str, Sequence[StoredResource]],
+        unlinked: Sequence[StoredResource],
+        now: datetime,
+    ) -> Changes:
+        last = session.exec(select(func.max(BlockRow.id))).one() or 0
+        writing = Writing(source, now, last + 1)
+        owners, counts = self._owners(session, writes), _counts(session, source, writes)
+        held, home = self._held(session, owners.values()), self._home(session, source)
+        strays = self._held_unlinked(session, home)
+
+        changed: dict[str, int] = {}
+        moved: list[StoredResource] = []
+        stored = 0
+        for twin, resources in writes.items():
+            fresh = pick_fresh(resources, held[twin])
+            if not fresh:
+                continue
+            writing.add_blocks(owners[twin], twin, fresh)
+            writing.add_counts(twin, counts.get(twin), fresh)
+            changed[twin] = owners[twin].version + 1
+            self._remembered.keep(twin, changed[twin], held[twin])
+            moved += [_end_of(f.resource) for f in fresh if f.entry.name in strays]
+            stored += len(fresh)
+
+        astray = pick_fresh([*unlinked, *moved], strays)
+        if astray:
+            writing.add_blocks(home, None, astray)
+            session.exec(
+                update(SourceKeyRow).where(col(SourceKeyRow.source) == source).values(version=home.version + 1)
+            )
+            self._remembered.keep(_stray(source), home.version + 1, strays)
+            stored += sum(not f.resource.moved for f in astray)
+        writing.write(session)
+        given = sum(map(len, writes.values())) + len(unlinked)
+        return Changes(twins=changed, stored=stored, unchanged=given - stored)
+
+    def _owners(self, session: Session, twins: Iterable[str]) -> dict[str, Owner]:
+        owners = {}
+        for names in _batches(twins):
+            columns = select(TwinRow.id, TwinRow.version, TwinRow.key).where(col(TwinRow.id).in_(names))
+            owners.update({twin: self._owner(twin, version, key) for twin, version, key in session.exec(columns)})
+        return owners
+
+    def _home(self, session: Session, source: str) -> Owner:
+        row = session.get(SourceKeyRow, source)
+        if row is None:
+            raise KeyError(source)
+        return self._source(row)
+
+    def _held(self, session: Session, owners: Iterable[Owner]) -> dict[str, Contents]:
+        """Say what each twin holds now: remembered, or read from the contents of its blocks."""
+        held, unread = {}, {}
+        for owner in owners:
+            known = self._remembered.get(owner.name, owner.version)
+            held[owner.name] = {} if known is None else known
+            if known is None and owner.version:  # at version 0 there is nothing to read
+                unread[owner.name] = owner
+        for names in _batches(unread):
+            for row in session.exec(_contents().where(col(BlockRow.twin).in_(names))):
+                if row.twin is not None:
+                    _add(held[row.twin], unread[row.twin], row)
+        for name, owner in unread.items():
+            self._remembered.keep(name, owner.version, held[name])
+        return held
+
+    def _held_unlinked(self, session: Session, owner: Owner) -> Contents:
+        known = self._remembered.get(_stray(owner.name), owner.version)
+        if known is not None:
+            return known
+        held: Contents = {}
+        for row in session.exec(_contents().where(col(BlockRow.twin).is_(None), BlockRow.source == owner.name)):
+            _add(held, owner, row)
+        self._remembered.keep(_stray(owner.name), owner.version, held)
+        return held
+
+
+def _contents() -> SelectOfScalar[BlockRow]:
+    """Select blocks without their resources, which need not be read to see what is there."""
+    return select(BlockRow).options(load_only(*_INDEX)).order_by(col(BlockRow.id))
+
+
+def _add(held: Contents, owner: Owner, row: BlockRow) -> None:
+    place = block_place(row.id, row.version, row.created, "contents")
+    held.update((entry.name, entry) for entry in unpack(owner.key.open(row.contents, place)))
+
+
+def _end_of(resource: StoredResource) -> StoredResource:
+    return StoredResource(resource.source, resource.key, resource.fhir_version, b"", (), moved=True)
+
+
+def _batches(names: Iterable[str]) -> Iterator[list[str]]:
+    every = list(names)
+    return (every[at : at + _AT_ONCE] for at in range(0, len(every), _AT_ONCE))
+
+
+def _counts(session: Session, source: str, twins: Iterable[str]) -> dict[str, tuple[int, int, int]]:
+    """Say how much each twin has of a source so far: resources, facts, refusals."""
+    found: dict[str, tuple[int, int, int]] = {}
+    for names in _batches(twins):
+        columns = select(TwinSourceRow.twin, TwinSourceRow.resources, TwinSourceRow.facts, TwinSourceRow.refusals)
+        rows = session.exec(columns.where(TwinSourceRow.source == source, col(TwinSourceRow.twin).in_(names)))
+        found.update((twin, (resources, facts, refusals)) for twin, resources, facts, refusals in rows)
+    return found
+
+
+def _stray(source: str) -> str:
+    return f"source:{source}"

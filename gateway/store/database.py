@@ -1,0 +1,111 @@
+"""One SQLite file: how it is opened, and what its errors mean.
+
+WAL with `synchronous=FULL`: a commit that returned is on disk, and readers never wait for the writer. Writing
+transactions begin IMMEDIATE, so that of two processes the second waits before it has read anything, and the audit log
+stays one sequence.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+
+from security.errors import BadSettings, Fault, Sealed, StoreFull
+
+__all__ = ["faults", "open_engine"]
+
+_PATIENCE_SECONDS = 30  # how long a write waits for another process
+_PAGE_BYTES = 4096
+_WRITES = "fhirtwin_writes"
+
+_WRITE_FAULTS = {
+    sqlite3.SQLITE_FULL: ("The disk that holds the store is full.", "Make room, then run the same command again."),
+    sqlite3.SQLITE_IOERR: (
+        "The store could not be read or written.",
+        "Check the disk and its free space, then run the same command again.",
+    ),
+    sqlite3.SQLITE_READONLY: (
+        "The store may not be written.",
+        "Check the permissions of its folder, and that the disk is not mounted read-only.",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        "The store cannot be opened.",
+        "Check that its folder exists and that you may write into it.",
+    ),
+    sqlite3.SQLITE_BUSY: (
+        "Another process keeps the store busy.",
+        "Wait until it is done, then run the same command again.",
+    ),
+}
+
+
+def open_engine(path: Path, *, quota_bytes: int | None = None) -> tuple[Engine, Engine]:
+    """Open a store's file, or make it (readable by its owner only). Returns an engine that reads and one that writes.
+
+    `quota_bytes` is how large the file may grow; beyond it a write raises `StoreFull`, as on a full disk.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite itself would let others read it
+    except OSError as error:
+        raise StoreFull(
+            "The store cannot be opened.", hint=_WRITE_FAULTS[sqlite3.SQLITE_CANTOPEN][1], detail=error
+        ) from error
+    url = URL.create("sqlite+pysqlite", database=str(path))
+    # Statements hold sealed values only, and even these have no place in an error text.
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _PATIENCE_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver's guess
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            "secure_delete=FAST",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        if quota_bytes is not None:
+            connection.execute(f"PRAGMA max_page_count={quota_bytes // _PAGE_BYTES}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine, engine.execution_options(**{_WRITES: True})
+
+
+@contextmanager
+def faults() -> Iterator[None]:
+    """Turn what the database says into a `Fault` that tells what to do; let our own mistakes crash."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        fault = _fault(error.orig if isinstance(error, DBAPIError) else error, error)
+        if fault is None:
+            raise
+        raise fault from error
+
+
+def _fault(cause: BaseException | None, detail: object) -> Fault | None:
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code (sqlite.org/rescode.html)
+    if code in _WRITE_FAULTS:
+        message, hint = _WRITE_FAULTS[code]
+        return StoreFull(message, hint=hint, detail=detail)
+    if code == sqlite3.SQLITE_NOTADB:
+        return BadSettings(
+            "The file at the place of the store is no store.",
+            hint="Move it away, or say another --home.",
+            detail=detail,
+        )
+    if code == sqlite3.SQLITE_CORRUPT:
+        return Sealed("The file of the store is damaged.", hint="Restore it from a backup.", detail=detail)
+    return None

@@ -1,0 +1,124 @@
+"""Who a twin is: found by keyed hashes, told by its sources, and linked to the patients that they know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+from mappers.identity import Person
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from gateway.store.audited import Events
+from gateway.store.owners import Owners
+from gateway.store.tables import PatientLinkRow, PersonRow, PersonTokenRow, TwinRow, TwinSourceRow
+from gateway.store.values import TwinSummary
+from security.errors import Misuse, UnknownName
+from security.vault import Place
+
+__all__ = ["People"]
+
+_read_person = msgspec.msgpack.Decoder(Person)
+_SHOWN = 10  # how many known ids an error names
+
+
+class People(Owners):
+    """Twins as persons: makes, finds, links and lists them."""
+
+    def new_twin(self, now: datetime, events: Events = ()) -> str:
+        """Make an empty twin with a key of its own. Returns its id, which is random and tells nothing."""
+        with self.transaction() as work:
+            work.record(events)
+            return self._make_twin(work.session, now)
+
+    def link_person(
+        self, twin: str, person: Person, source: str, patient: str, tokens: Iterable[str], *, events: Events = ()
+    ) -> None:
+        """Note that a patient of a source (a reference within it) is this twin, what it says of them, and their tokens.
+
+        What the same source said before is replaced; earlier tokens still lead here. Refuses with a `ValueError` a
+        patient who is linked to another twin already.
+        """
+        name = self._patient(source, patient)
+        with self.transaction() as work:
+            work.record(events)
+            session, key = work.session, self._twin_key(work.session, twin)
+            link = session.get(PatientLinkRow, name)
+            if link is not None and link.twin != twin:
+                raise ValueError("this patient is another twin already")
+            session.merge(PatientLinkRow(patient=name, twin=twin, source=source))
+            sealed = key.seal(msgspec.msgpack.encode(person), _person(source, name))
+            session.merge(PersonRow(twin=twin, source=source, patient=name, sealed=sealed))
+            for token in sorted({self._blind.of("person", token) for token in tokens}):
+                session.merge(PersonTokenRow(token=token, twin=twin))
+
+    def find_twins(self, tokens: Iterable[str]) -> list[tuple[str, tuple[Person, ...]]]:
+        """Find the twins that share a token with somebody, each with all that its sources say of the person."""
+        blind = [self._blind.of("person", token) for token in tokens]
+        with self._reading() as session:
+            found = select(PersonTokenRow.twin).where(col(PersonTokenRow.token).in_(blind)).distinct()
+            twins = session.exec(found.order_by(PersonTokenRow.twin)).all()
+            return [(twin, self._persons(session, twin)) for twin in twins]
+
+    def persons(self, twin: str) -> tuple[Person, ...]:
+        """Open what the sources say of who a twin is."""
+        with self._reading() as session:
+            return self._persons(session, twin)
+
+    def twin_of(self, source: str, patient: str) -> str | None:
+        """Say which twin a patient of a source is, or `None` where that patient is not known."""
+        with self._reading() as session:
+            link = session.get(PatientLinkRow, self._patient(source, patient))
+            return link.twin if link else None
+
+    def find_twin(self, start: str) -> str:
+        """Complete the start of a twin's id. Raises `UnknownName` where there is none, `Misuse` for several."""
+        with self._reading() as session:
+            # Compared, not matched with LIKE: what a person types may hold % and _.
+            same = func.substr(col(TwinRow.id), 1, len(start)) == start.lower()
+            found = session.exec(select(TwinRow.id).where(same).limit(2)).all() if start else []
+            if len(found) == 1:
+                return found[0]
+            known = session.exec(select(TwinRow.id).order_by(col(TwinRow.created)).limit(_SHOWN)).all()
+        if found:
+            raise Misuse(
+                "Several twins have an id that starts like this.", hint="Give more digits of it; see twin list."
+            )
+        raise UnknownName("twin", start, known)
+
+    def twins(self) -> list[TwinSummary]:
+        """List all twins, oldest first, with counts. Nothing is opened."""
+        with self._reading() as session:
+            rows = session.exec(select(TwinRow).order_by(col(TwinRow.created), col(TwinRow.id))).all()
+            parts: dict[str, list[TwinSourceRow]] = {}
+            for part in session.exec(select(TwinSourceRow).order_by(col(TwinSourceRow.source))):
+                parts.setdefault(part.twin, []).append(part)
+        return [_summary(row, parts.get(row.id, [])) for row in rows]
+
+    def _persons(self, session: Session, twin: str) -> tuple[Person, ...]:
+        key = self._twin_key(session, twin)
+        rows = session.exec(
+            select(PersonRow).where(PersonRow.twin == twin).order_by(PersonRow.source, PersonRow.patient)
+        ).all()
+        return tuple(_read_person.decode(key.open(row.sealed, _person(row.source, row.patient))) for row in rows)
+
+    def _patient(self, source: str, patient: str) -> str:
+        return self._blind.of(f"patient of {source}", patient)
+
+
+def _person(source: str, patient: str) -> Place:
+    return Place("person", f"{source}:{patient}", "sealed")
+
+
+def _summary(row: TwinRow, parts: list[TwinSourceRow]) -> TwinSummary:
+    return TwinSummary(
+        id=row.id,
+        version=row.version,
+        created=row.created,
+        updated=row.updated,
+        sources=tuple(part.source for part in parts),
+        resources=sum(part.resources for part in parts),
+        facts=sum(part.facts for part in parts),
+        refusals=sum(part.refusals for part in parts),
+    )

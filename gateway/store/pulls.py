@@ -1,0 +1,189 @@
+"""Pulls and their pages: landed sealed, with the cursor behind them, before anybody looks into them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from sqlalchemy import delete, func
+from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from gateway.pull.page import Certificate, Page
+from gateway.store.audited import Events, Work
+from gateway.store.owners import Owners
+from gateway.store.tables import PageRow, PullRow
+from gateway.store.values import Pull, PullState
+from security.errors import Misuse
+from security.vault import Place
+
+__all__ = ["Pulls"]
+
+_read_page = msgspec.msgpack.Decoder(Page)
+_read_certificate = msgspec.json.Decoder(Certificate)
+_UNFINISHED: tuple[PullState, ...] = ("fetching", "mapping")
+
+
+class Pulls(Owners):
+    """Begins pulls, lands pages, and goes on where the last try stopped."""
+
+    def begin_pull(self, source: str, now: datetime, events: Events = ()) -> Pull:
+        """Begin a pull from a source, or go on with the one that was not finished."""
+        with self.transaction() as work:
+            work.record(events)
+            self._make_source(work.session, source, now)
+            row = work.session.exec(_of(source).where(col(PullRow.state).in_(_UNFINISHED))).first()
+            if row is None:
+                row = PullRow(
+                    id=str(uuid4()), source=source, started=now, state="fetching", pages=0, mapped=0, fhir_version=""
+                )
+                work.session.add(row)
+                work.session.flush()
+            return self._pull(work.session, row)
+
+    def land(self, pull: Pull, page: Page, events: Events = ()) -> bool:
+        """Store a page and the cursor behind it. Landing the same page again does nothing and returns `False`.
+
+        Raises `Misuse` where another page of that number is there: somebody else is pulling from this source.
+        """
+        body = msgspec.msgpack.encode(page)
+        with self.transaction() as work:
+            row, key, place = (
+                self._unfinished(work, pull),
+                self._source_key(work.session, pull.source),
+                _page(pull.id, page.number),
+            )
+            landed = work.session.get(PageRow, (pull.id, page.number))
+            if landed is not None:
+                if key.open(landed.sealed, place) != body:
+                    raise Misuse(
+                        "Two pulls from one source ran at the same time.", hint="Let one end, then run it again."
+                    )
+                return False
+            if row.state != "fetching":
+                raise ValueError("a page came after the end of its pull")
+            work.record(events)
+            work.session.add(PageRow(pull=pull.id, number=page.number, mapped=False, sealed=key.seal(body, place)))
+            row.cursor = key.seal(page.cursor.encode(), Place("pull", pull.id, "cursor"))
+            row.pages += 1
+            work.session.add(row)
+            return True
+
+    def finish_fetch(self, pull: Pull, certificate: Certificate, events: Events = ()) -> Pull:
+        """Note that the source was walked to its end, and what it certifies. Mapping may begin."""
+        with self.transaction() as work:
+            work.record(events)
+            row, key = self._unfinished(work, pull), self._source_key(work.session, pull.source)
+            row.certificate = key.seal(msgspec.json.encode(certificate), Place("pull", pull.id, "certificate"))
+            row.fhir_version = certificate.fhir_version
+            row.state = "mapping"
+            work.session.add(row)
+            return self._pull(work.session, row)
+
+    def landed_pages(self, pull: Pull, *, only_unmapped: bool = False) -> Iterator[Page]:
+        """Walk the landed pages in order, one opened at a time, so that a large pull needs little memory."""
+        with self._reading() as session:
+            statement = select(PageRow.number).where(PageRow.pull == pull.id).order_by(col(PageRow.number))
+            if only_unmapped:
+                statement = statement.where(col(PageRow.mapped).is_(False))
+            numbers = session.exec(statement).all()
+            key = self._source_key(session, pull.source)
+        for number in numbers:
+            with self._reading() as session:
+                sealed = session.exec(
+                    select(PageRow.sealed).where(PageRow.pull == pull.id, PageRow.number == number)
+                ).one()
+            yield _read_page.decode(key.open(sealed, _page(pull.id, number)))
+
+    def finish_pull(self, pull: Pull, now: datetime, events: Events = ()) -> Pull:
+        """End a pull whose pages are all mapped, and drop the pages: their raw bytes are in the twins now."""
+        with self.transaction() as work:
+            work.record(events)
+            row = self._unfinished(work, pull)
+            waiting = (
+                select(func.count()).select_from(PageRow).where(PageRow.pull == pull.id, col(PageRow.mapped).is_(False))
+            )
+            if row.state != "mapping" or work.session.exec(waiting).one():
+                raise ValueError("a pull is finished when it is fetched and all of its pages are mapped")
+            return self._end(work, row, "done", now)
+
+    def abandon_pull(self, pull: Pull, now: datetime, events: Events = ()) -> Pull:
+        """Give up on a pull, so that the next one starts over. What was mapped stays; other pages are dropped."""
+        with self.transaction() as work:
+            work.record(events)
+            return self._end(work, self._unfinished(work, pull), "failed", now)
+
+    def pulls(self, source: str | None = None) -> list[Pull]:
+        """Return all pulls, of one source or of all, newest first."""
+        with self._reading() as session:
+            rows = session.exec(_of(source) if source else _newest_first()).all()
+            return [self._pull(session, row) for row in rows]
+
+    def last_pull(self, source: str) -> Pull | None:
+        """Return the newest pull of a source that was finished, or `None` where there was none yet."""
+        with self._reading() as session:
+            row = session.exec(_of(source).where(PullRow.state == "done")).first()
+            return self._pull(session, row) if row else None
+
+    def _unfinished(self, work: Work, pull: Pull) -> PullRow:
+        row = work.session.get(PullRow, pull.id)
+        if row is None or row.state not in _UNFINISHED:
+            raise Misuse("This pull has ended already.", hint="Run it again to begin another one.")
+        return row
+
+    def _end(self, work: Work, row: PullRow, state: PullState, now: datetime) -> Pull:
+        work.session.exec(delete(PageRow).where(col(PageRow.pull) == row.id))
+        row.state, row.finished = state, now
+        work.session.add(row)
+        return self._pull(work.session, row)
+
+    def _count_page(self, session: Session, row: PullRow, counts: Mapping[str, Any]) -> None:
+        """Add what a page brought to the ledger of its pull."""
+        key, place = self._source_key(session, row.source), Place("pull", row.id, "ledger")
+        before = msgspec.json.decode(key.open(row.ledger, place)) if row.ledger else {}
+        row.ledger = key.seal(msgspec.json.encode(_sum(before, counts)), place)
+        row.mapped += 1
+        session.add(row)
+
+    def _pull(self, session: Session, row: PullRow) -> Pull:
+        key = self._source_key(session, row.source)
+
+        def opened(column: str, sealed: bytes | None) -> bytes | None:
+            return None if sealed is None else key.open(sealed, Place("pull", row.id, column))
+
+        cursor, certificate, ledger = (opened(c, getattr(row, c)) for c in ("cursor", "certificate", "ledger"))
+        return Pull(
+            id=row.id,
+            source=row.source,
+            started=row.started,
+            finished=row.finished,
+            state=msgspec.convert(row.state, PullState),
+            pages=row.pages,
+            mapped=row.mapped,
+            fhir_version=row.fhir_version,
+            cursor=None if cursor is None else cursor.decode(),
+            certificate=None if certificate is None else _read_certificate.decode(certificate),
+            ledger={} if ledger is None else msgspec.json.decode(ledger),
+        )
+
+
+def _newest_first() -> SelectOfScalar[PullRow]:
+    return select(PullRow).order_by(col(PullRow.started).desc())
+
+
+def _of(source: str) -> SelectOfScalar[PullRow]:
+    return _newest_first().where(PullRow.source == source)
+
+
+def _page(pull: str, number: int) -> Place:
+    return Place("page", f"{pull}:{number}", "sealed")
+
+
+def _sum(left: Any, right: Any) -> Any:
+    """Add two ledgers: numbers add up, under the same name at the same depth."""
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return {**left, **{name: _sum(left[name], n) if name in left else n for name, n in right.items()}}
+    return left + right

@@ -1,0 +1,263 @@
+"""The tables of the store. What stands here in plain text is all that a stolen database file tells.
+
+That is: twin ids (random), names of sources, numbers and counts, times of ingestion, names of models and states of
+work. Everything else is sealed (security.vault) or a keyed hash (security.blind). Times are text in UTC to the
+microsecond, so that they sort as they stand, on SQLite and on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from sqlalchemy import Dialect, LargeBinary, String
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+__all__ = [
+    "SCHEMA",
+    "TRIGGERS",
+    "AuditEventRow",
+    "AuditStateRow",
+    "BlockRow",
+    "CheckpointRow",
+    "Instant",
+    "MetaRow",
+    "OutboxRow",
+    "PageRow",
+    "PatientLinkRow",
+    "PersonRow",
+    "PersonTokenRow",
+    "PullRow",
+    "RunRow",
+    "SourceKeyRow",
+    "TwinRow",
+    "TwinSourceRow",
+]
+
+SCHEMA = 1
+"""Version of these tables; a store with a higher one was written by a newer fhirtwin."""
+
+
+class Instant(TypeDecorator[datetime]):
+    """An instant with its zone, stored as text in UTC; refuses one without a zone."""
+
+    impl = String(27)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        """Write an instant."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("the store keeps instants with their zone")
+        return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        """Read an instant."""
+        return None if value is None else datetime.fromisoformat(value)
+
+
+class MetaRow(SQLModel, table=True):
+    """What is true of the whole store: "schema", "log-id", "audit-key" (the public one)."""
+
+    __tablename__: ClassVar[str] = "meta"
+
+    name: str = Field(primary_key=True)
+    value: str
+
+
+class SourceKeyRow(SQLModel, table=True):
+    """The key of one source, for what belongs to no twin: landed pages and unlinked resources."""
+
+    __tablename__: ClassVar[str] = "source_key"
+
+    source: str = Field(primary_key=True)
+    created: datetime = Field(sa_type=Instant)
+    version: int  # counts changes of the unlinked resources
+    key: bytes = Field(sa_type=LargeBinary)
+
+
+class PullRow(SQLModel, table=True):
+    """One pull. Cursor, certificate and ledger are sealed with the source's key: a cursor is often a URL with an id."""
+
+    __tablename__: ClassVar[str] = "pull"
+
+    id: str = Field(primary_key=True)
+    source: str = Field(foreign_key="source_key.source", index=True)
+    started: datetime = Field(sa_type=Instant)
+    finished: datetime | None = Field(default=None, sa_type=Instant)
+    state: str
+    pages: int
+    mapped: int
+    fhir_version: str
+    cursor: bytes | None = Field(default=None, sa_type=LargeBinary)
+    certificate: bytes | None = Field(default=None, sa_type=LargeBinary)
+    ledger: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+class PageRow(SQLModel, table=True):
+    """One landed page, kept until its pull is finished."""
+
+    __tablename__: ClassVar[str] = "page"
+
+    pull: str = Field(primary_key=True, foreign_key="pull.id")
+    number: int = Field(primary_key=True)
+    mapped: bool
+    sealed: bytes = Field(sa_type=LargeBinary)
+
+
+class TwinRow(SQLModel, table=True):
+    """One person. Destroying `key` makes all that is sealed for this twin unreadable."""
+
+    __tablename__: ClassVar[str] = "twin"
+
+    id: str = Field(primary_key=True)
+    created: datetime = Field(sa_type=Instant)
+    updated: datetime = Field(sa_type=Instant)
+    version: int
+    key: bytes = Field(sa_type=LargeBinary)
+
+
+class TwinSourceRow(SQLModel, table=True):
+    """How much of a twin came from one source; counts of what is current, so that listing opens nothing."""
+
+    __tablename__: ClassVar[str] = "twin_source"
+
+    twin: str = Field(primary_key=True, foreign_key="twin.id")
+    source: str = Field(primary_key=True)
+    resources: int
+    facts: int
+    refusals: int
+
+
+class PersonTokenRow(SQLModel, table=True):
+    """A keyed hash by which a person may be found again. Several a twin; one may lead to several twins."""
+
+    __tablename__: ClassVar[str] = "person_token"
+
+    token: str = Field(primary_key=True)
+    twin: str = Field(primary_key=True, foreign_key="twin.id")
+
+
+class PersonRow(SQLModel, table=True):
+    """What one source says about who a twin is, sealed with the twin's key."""
+
+    __tablename__: ClassVar[str] = "person"
+
+    twin: str = Field(primary_key=True, foreign_key="twin.id")
+    source: str = Field(primary_key=True)
+    patient: str = Field(primary_key=True)
+    sealed: bytes = Field(sa_type=LargeBinary)
+
+
+class PatientLinkRow(SQLModel, table=True):
+    """Which twin a patient of a source is; `patient` is a keyed hash of the reference within that source."""
+
+    __tablename__: ClassVar[str] = "patient_link"
+
+    patient: str = Field(primary_key=True)
+    twin: str = Field(foreign_key="twin.id", index=True)
+    source: str
+
+
+class BlockRow(SQLModel, table=True):
+    """Resources of one page, one owner: raw and outcomes in `sealed`, a short index of them in `contents`.
+
+    `twin` is empty for resources that belong to no twin; the key is then the source's. `version` is the owner's version
+    that this block belongs to.
+    """
+
+    __tablename__: ClassVar[str] = "block"
+
+    id: int = Field(primary_key=True)
+    twin: str | None = Field(default=None, foreign_key="twin.id", index=True)
+    source: str = Field(foreign_key="source_key.source", index=True)
+    version: int
+    created: datetime = Field(sa_type=Instant)
+    count: int
+    contents: bytes = Field(sa_type=LargeBinary)
+    sealed: bytes = Field(sa_type=LargeBinary)
+
+
+class RunRow(SQLModel, table=True):
+    """One run; its id is derived from twin, model and inputs, so that saving it twice is saving it once."""
+
+    __tablename__: ClassVar[str] = "run"
+
+    id: str = Field(primary_key=True)
+    twin: str = Field(foreign_key="twin.id", index=True)
+    created: datetime = Field(sa_type=Instant)
+    model: str
+    twin_version: int
+    sealed: bytes = Field(sa_type=LargeBinary)
+
+
+class OutboxRow(SQLModel, table=True):
+    """One delivery on its way to a source; its id is derived from what is delivered."""
+
+    __tablename__: ClassVar[str] = "outbox"
+
+    id: str = Field(primary_key=True)
+    twin: str = Field(foreign_key="twin.id", index=True)
+    source: str = Field(index=True)
+    run: str = Field(foreign_key="run.id")
+    created: datetime = Field(sa_type=Instant)
+    updated: datetime = Field(sa_type=Instant)
+    state: str
+    attempts: int
+    last_status: int | None = None
+    bundle: bytes = Field(sa_type=LargeBinary)
+    reply: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+class AuditEventRow(SQLModel, table=True):
+    """One sealed AuditEvent and its leaf of the Merkle tree (security.audit.log)."""
+
+    __tablename__: ClassVar[str] = "audit_event"
+
+    sequence: int = Field(primary_key=True)
+    sealed: bytes = Field(sa_type=LargeBinary)
+    leaf: bytes = Field(sa_type=LargeBinary)
+
+
+class CheckpointRow(SQLModel, table=True):
+    """A signed checkpoint over the first `size` events."""
+
+    __tablename__: ClassVar[str] = "audit_checkpoint"
+
+    size: int = Field(primary_key=True)
+    text: str
+
+
+class AuditStateRow(SQLModel, table=True):
+    """The one row that says where the log goes on."""
+
+    __tablename__: ClassVar[str] = "audit_state"
+
+    id: int = Field(primary_key=True)
+    frontier: bytes = Field(sa_type=LargeBinary)
+
+
+def _append_only(table: str, following: str) -> tuple[str, ...]:
+    """Let rows of a table be added at its end and never changed (security requirement K6), in SQLite's words.
+
+    The check on insert is there for INSERT OR REPLACE, which deletes without firing a delete trigger. Whoever owns the
+    file can drop triggers: that is what the signed tree is for.
+    """
+    rules = {
+        f"{table}_no_update": f"BEFORE UPDATE ON {table}",
+        f"{table}_no_delete": f"BEFORE DELETE ON {table}",
+        f"{table}_at_the_end": f"BEFORE INSERT ON {table} WHEN NOT ({following})",
+    }
+    return tuple(
+        f"CREATE TRIGGER {name} {when} BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END"
+        for name, when in rules.items()
+    )
+
+
+TRIGGERS = (
+    *_append_only("audit_event", "NEW.sequence = 1 + (SELECT coalesce(max(sequence), 0) FROM audit_event)"),
+    *_append_only("audit_checkpoint", "NEW.size > (SELECT coalesce(max(size), 0) FROM audit_checkpoint)"),
+)
+"""What a new store is given beside its tables."""

@@ -1,0 +1,214 @@
+"""What goes into the store and comes out of it: plain values, opened, without a trace of SQL."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from gateway.pull.page import Certificate
+from mappers.facts import Fact, Outcome, Refusal
+
+__all__ = [
+    "AuditEntry",
+    "Changes",
+    "Delivery",
+    "DeliveryState",
+    "ListedRefusal",
+    "Pull",
+    "PullState",
+    "SavedRun",
+    "StoredResource",
+    "TwinRecord",
+    "TwinSummary",
+]
+
+PullState = Literal["fetching", "mapping", "done", "failed"]
+DeliveryState = Literal["proposed", "sending", "sent", "failed"]
+
+_fingerprint = msgspec.msgpack.Encoder()
+
+
+class StoredResource(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One resource as received, and what was understood of it. All of it is patient data; it is stored sealed.
+
+    `key` names the resource within its source and stays the same over its versions (`mappers.facts.Origin.resource`).
+    `moved` marks the end of a resource that belonged to no twin and now does; the store writes it itself.
+    """
+
+    source: str
+    key: str
+    fhir_version: str
+    raw: bytes
+    outcomes: tuple[Outcome, ...]
+    full_url: str = ""
+    place: str = ""
+    moved: bool = False
+
+    @property
+    def sha256(self) -> str:
+        """Hash the bytes as received, in hex."""
+        return hashlib.sha256(self.raw).hexdigest()
+
+    @property
+    def facts(self) -> Iterator[Fact]:
+        """Walk the facts in it."""
+        return (outcome for outcome in self.outcomes if isinstance(outcome, Fact))
+
+    @property
+    def refusals(self) -> Iterator[Refusal]:
+        """Walk the refusals in it."""
+        return (outcome for outcome in self.outcomes if isinstance(outcome, Refusal))
+
+    def fingerprint(self) -> bytes:
+        """Hash what makes this version of the resource: its bytes, and what was understood of them.
+
+        The second matters where the bytes stay and their meaning does not: the mapping was corrected, or a Medication
+        that they refer to changed. Where the resource stood (file, entry) makes no difference.
+        """
+        meaning = [_meaning(outcome) for outcome in self.outcomes]
+        return hashlib.sha256(hashlib.sha256(self.raw).digest() + _fingerprint.encode((self.moved, meaning))).digest()
+
+
+def _meaning(outcome: Outcome) -> tuple[object, ...]:
+    if isinstance(outcome, Fact):
+        o = outcome
+        when, until = o.when and o.when.text, o.until and o.until.text
+        return (
+            o.mapping,
+            o.kind,
+            o.name,
+            o.code,
+            o.value,
+            when,
+            until,
+            o.status,
+            o.text,
+            o.said,
+            o.original,
+            o.period_ms,
+        )
+    if isinstance(outcome, Refusal):
+        return outcome.reason, outcome.origin.path, outcome.said
+    return (outcome.target,)
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """One pull as it stands: how far it came, and once it is fetched, its certificate.
+
+    `cursor` is what the source goes on from, `pages` how many pages landed, `mapped` how many of them are facts
+    already.
+    """
+
+    id: str
+    source: str
+    started: datetime
+    finished: datetime | None
+    state: PullState
+    pages: int
+    mapped: int
+    fhir_version: str
+    cursor: str | None
+    certificate: Certificate | None
+    ledger: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one page changed: twins with their new versions, and how many resources were new or other, and unchanged."""
+
+    twins: Mapping[str, int] = field(default_factory=dict)
+    stored: int = 0
+    unchanged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TwinSummary:
+    """A twin in a list. It comes from plain columns only: nothing is opened, so nothing is disclosed but counts."""
+
+    id: str
+    version: int
+    created: datetime
+    updated: datetime
+    sources: tuple[str, ...]
+    resources: int
+    facts: int
+    refusals: int
+
+
+@dataclass(frozen=True, slots=True)
+class TwinRecord:
+    """A twin, opened: the latest version of each of its resources as known at one instant.
+
+    `version` is the twin's version then (0: nothing was known yet); `history` counts all versions of resources up to
+    it, the current ones included.
+    """
+
+    id: str
+    version: int
+    created: datetime
+    resources: tuple[StoredResource, ...]
+    history: int
+
+    @property
+    def facts(self) -> Iterator[Fact]:
+        """Walk all current facts."""
+        return (fact for resource in self.resources for fact in resource.facts)
+
+    @property
+    def refusals(self) -> Iterator[Refusal]:
+        """Walk all current refusals."""
+        return (refusal for resource in self.resources for refusal in resource.refusals)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRefusal:
+    """A refusal, with the twin it concerns; `None` where no twin is known for it."""
+
+    twin: str | None
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRun:
+    """A run as it was saved; `content` is the JSON that was given."""
+
+    id: str
+    twin: str
+    created: datetime
+    model: str
+    twin_version: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One proposal on its way: `bundle` is what goes out, `reply` what the server said last.
+
+    "sending" without anybody who sends means that we were stopped in between: ask the server before sending again.
+    """
+
+    id: str
+    twin: str
+    source: str
+    run: str
+    created: datetime
+    updated: datetime
+    state: DeliveryState
+    attempts: int
+    last_status: int | None
+    bundle: bytes
+    reply: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One event of the audit log, opened."""
+
+    sequence: int
+    event: Mapping[str, Any]

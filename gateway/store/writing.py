@@ -1,0 +1,122 @@
+"""What one append will insert and update: sealed blocks and new counts, gathered first and written at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import insert, update
+from sqlmodel import Session
+
+from gateway.store.contents import Contents, Entry, entry_of, pack
+from gateway.store.owners import Owner
+from gateway.store.tables import BlockRow, TwinRow, TwinSourceRow
+from gateway.store.values import StoredResource
+from security.vault import Place
+
+__all__ = ["Fresh", "Writing", "block_place", "pick_fresh"]
+
+_BLOCK_BYTES = 1024 * 1024  # of raw: what has to be opened at once to read one resource
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Fresh(NamedTuple):
+    """A resource that has to be stored, its entry, and the entry that it replaces."""
+
+    resource: StoredResource
+    entry: Entry
+    before: Entry | None
+
+
+def pick_fresh(resources: Iterable[StoredResource], held: Contents) -> list[Fresh]:
+    """Pick the resources that are new or other than what is held, and note them in `held`."""
+    fresh = []
+    for resource in resources:
+        entry = entry_of(resource)
+        before = held.get(entry.name)
+        if before is None or before.version != entry.version:
+            held[entry.name] = entry
+            fresh.append(Fresh(resource, entry, before))
+    return fresh
+
+
+def block_place(number: int, version: int, created: datetime, column: str) -> Place:
+    """Bind a block's bytes to its number, its version and its time, so that no past can be made up by moving rows."""
+    return Place("block", f"{number}:{version}:{created.astimezone(UTC).isoformat()}", column)
+
+
+@dataclass
+class Writing:
+    """Gathers the rows of one append; `next_id` numbers the next block. Rows are dicts: objects halve the speed."""
+
+    source: str
+    now: datetime
+    next_id: int
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+    twins: list[dict[str, Any]] = field(default_factory=list)
+    new_counts: list[dict[str, Any]] = field(default_factory=list)
+    counts: list[dict[str, Any]] = field(default_factory=list)
+
+    def add_blocks(self, owner: Owner, twin: str | None, fresh: Sequence[Fresh]) -> None:
+        """Add the next version of an owner, in blocks of about a megabyte; `twin` is `None` for a source."""
+        version, key = owner.version + 1, owner.key
+        for part in _parts(fresh):
+            contents, body = pack(f.entry for f in part), _encoder.encode([f.resource for f in part])
+            number = self.next_id
+            self.next_id += 1
+            block = {
+                "id": number,
+                "twin": twin,
+                "source": self.source,
+                "version": version,
+                "created": self.now,
+                "count": len(part),
+                "contents": key.seal(contents, block_place(number, version, self.now, "contents")),
+                "sealed": key.seal(body, block_place(number, version, self.now, "sealed")),
+            }
+            self.blocks.append(block)
+        if twin is not None:
+            self.twins.append({"id": twin, "version": version, "updated": self.now})
+
+    def add_counts(self, twin: str, so_far: tuple[int, int, int] | None, fresh: Sequence[Fresh]) -> None:
+        """Bring up to date how much of a twin this source gave: resources, facts and refusals that are current."""
+        resources, facts, refusals = so_far or (0, 0, 0)
+        replaced = [f.before for f in fresh if f.before is not None]
+        row = {
+            "twin": twin,
+            "source": self.source,
+            "resources": resources + len(fresh) - len(replaced),
+            "facts": facts + sum(f.entry.facts for f in fresh) - sum(before.facts for before in replaced),
+            "refusals": refusals + sum(f.entry.refusals for f in fresh) - sum(before.refusals for before in replaced),
+        }
+        (self.counts if so_far else self.new_counts).append(row)
+
+    def write(self, session: Session) -> None:
+        """Write all rows, in one statement for each table."""
+        session.flush()
+        for statement, rows in (
+            (insert(BlockRow), self.blocks),
+            (update(TwinRow), self.twins),
+            (insert(TwinSourceRow), self.new_counts),
+            (update(TwinSourceRow), self.counts),
+        ):
+            if rows:
+                session.exec(statement, params=rows)
+        session.expire_all()  # what this transaction read before is not true any more
+
+
+def _parts(fresh: Sequence[Fresh]) -> Iterator[list[Fresh]]:
+    part: list[Fresh] = []
+    size = 0
+    for one in fresh:
+        if part and size + len(one.resource.raw) > _BLOCK_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(one)
+        size += len(one.resource.raw)
+    if part:
+        yield part

@@ -1,0 +1,159 @@
+"""What the page of a twin shows, as plain values; the template only sets them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mappers.ledger import REASONS
+
+from gateway import __version__
+from gateway.home import Home
+from gateway.simulation import load_run
+from gateway.store import TwinRecord
+from gateway.web.chart import Chart, Dot, draw
+from gateway.wording import output_value, said_name, said_value, source_of_input
+from mappers.facts import Fact, Quantity, Refusal
+from twin_engine import Missing, Run
+
+__all__ = ["View", "build_view"]
+
+_ROWS = 400
+_CHARTS = 8
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+_STALE_DAYS = 365
+
+Cells = dict[str, object]
+
+
+@dataclass(frozen=True)
+class View:
+    """All that the page says. Strings are plain text; the template escapes them."""
+
+    id: str
+    short: str
+    version: int
+    heading: str
+    sources: tuple[str, ...]
+    notes: tuple[str, ...]
+    charts: tuple[Chart, ...]
+    timeline: tuple[Cells, ...]
+    fact_count: int
+    more: int
+    runs: tuple[Cells, ...]
+    missing: tuple[Cells, ...]
+    refusals: tuple[Cells, ...]
+    software: str = __version__
+
+
+def build_view(home: Home, record: TwinRecord, missing: Sequence[Missing], at: datetime) -> View:
+    """Arrange an opened twin for the page. Nobody is named: age and sex must do until there is a login."""
+    facts = sorted(record.facts, key=_when, reverse=True)
+    saved: dict[str, Run] = {}
+    for run in home.store.runs(record.id):
+        saved.setdefault(run.model, load_run(run))
+    return View(
+        id=record.id,
+        short=record.id[:8],
+        version=record.version,
+        heading=_heading(facts, record.id),
+        sources=tuple(sorted({r.source for r in record.resources})),
+        notes=tuple(_notes(facts, at)),
+        charts=tuple(_charts(facts)),
+        timeline=tuple(_row(f) for f in facts[:_ROWS]),
+        fact_count=len(facts),
+        more=max(0, len(facts) - _ROWS),
+        runs=tuple(_run(run) for run in saved.values()),
+        missing=tuple({"title": m.title, "sentences": m.say} for m in missing),
+        refusals=tuple(_refusal(r) for r in record.refusals),
+    )
+
+
+def _when(fact: Fact) -> datetime:
+    return fact.when.earliest if fact.when else _EARLIEST
+
+
+def _heading(facts: Iterable[Fact], twin: str) -> str:
+    told: dict[str, set[str]] = defaultdict(set)
+    for fact in facts:
+        if fact.kind == "demographic" and fact.name in ("sex", "birth-date"):
+            told[fact.name].add(said_value(fact.value))
+    sex = " or ".join(sorted(told["sex"])) or "sex not known"
+    born = " or ".join(sorted(told["birth-date"])) or "not known"
+    return f"{sex.capitalize()}, born {born}"
+
+
+def _notes(facts: Sequence[Fact], at: datetime) -> Iterable[str]:
+    births = {said_value(f.value) for f in facts if f.kind == "demographic" and f.name == "birth-date"}
+    if len(births) > 1:
+        yield f"The sources give {len(births)} different birth dates; models that need an age will not run."
+    newest = max((_when(f) for f in facts if f.kind == "measurement"), default=None)
+    if newest is not None and (at - newest).days > _STALE_DAYS:
+        yield f"The newest measurement is of {newest.date()}: what follows describes the past."
+
+
+def _charts(facts: Iterable[Fact]) -> Iterable[Chart]:
+    series: dict[tuple[str, str], list[Dot]] = defaultdict(list)
+    for fact in facts:
+        if isinstance(fact.value, Quantity) and fact.when and fact.name and not fact.value.comparator:
+            series[fact.name, fact.value.unit].append(_dot(fact, fact.value))
+    longest = sorted(series.items(), key=lambda item: len(item[1]), reverse=True)
+    for (name, unit), points in [s for s in longest if len(s[1]) > 1][:_CHARTS]:
+        yield draw(name.replace("-", " "), unit, points)
+
+
+def _dot(fact: Fact, value: Quantity) -> Dot:
+    when = fact.when.text if fact.when else ""
+    return Dot(_when(fact), float(value.value), f"{said_value(value)}, {when}, {fact.origin.source}")
+
+
+def _row(fact: Fact) -> Cells:
+    return {
+        "kind": fact.kind,
+        "when": fact.when.text if fact.when else "",
+        "what": said_name(fact),
+        "value": said_value(fact.value),
+        "status": fact.status,
+        "source": fact.origin.source,
+    }
+
+
+def _run(run: Run) -> Cells:
+    outputs = []
+    for output in run.outputs:
+        value, unit = output_value(output)
+        title = f"{output.title}: {output.category}" if output.category else output.title
+        outputs.append({"title": title, "value": value, "unit": unit})
+    inputs = [
+        {
+            "title": i.title,
+            "value": i.said,
+            "unit": "" if i.unit in ("1", "a") else i.unit,
+            "when": i.when,
+            "source": source_of_input(run, i.name),
+        }
+        for i in run.inputs
+    ]
+    return {
+        "title": run.title,
+        "model": run.model,
+        "version": run.version,
+        "valid_at": run.valid_at,
+        "outputs": outputs,
+        "inputs": inputs,
+        "not_computed": [f"{name} is not computed: {why}" for name, why in run.not_computed.items()],
+        "assumptions": run.assumptions,
+        "limits": run.limits,
+        "citation": run.citation,
+    }
+
+
+def _refusal(refusal: Refusal) -> Cells:
+    return {
+        "reason": refusal.reason,
+        "meaning": REASONS[refusal.reason],
+        "resource": f"{refusal.origin.resource} {refusal.origin.path}".strip(),
+        "source": refusal.origin.source,
+    }

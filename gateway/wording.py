@@ -1,0 +1,64 @@
+"""How facts, runs and their numbers are put into words, for the terminal and the page alike."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from mappers.facts import Coding, Fact, Quantity, Value
+from twin_engine import Output, Run
+
+__all__ = ["output_value", "said_name", "said_value", "source_of_input"]
+
+_UNITS = {"1": "", "a": "years", "{score}": ""}
+
+
+def said_name(fact: Fact) -> str:
+    """Name what a fact states: our word, else what the code is called, else the code."""
+    return fact.name.replace("-", " ") or fact.code.display or fact.text or str(fact.code)
+
+
+def said_value(value: Value) -> str:
+    """Write a value with its unit; "" where the fact itself says it."""
+    match value:
+        case None:
+            return ""
+        case Quantity():
+            return f"{value.comparator}{_plain(value.value)} {_UNITS.get(value.unit, value.unit)}".strip()
+        case Coding():
+            return value.display or value.code
+        case bool():
+            return "yes" if value else "no"
+        case str():
+            return value
+        case _:
+            told = [v for v in value if v is not None]
+            gaps = len(value) - len(told)
+            if not told:
+                return f"{gaps} gaps"
+            return f"{len(told)} samples, {_plain(min(told))} to {_plain(max(told))}" + (
+                f", {gaps} gaps" if gaps else ""
+            )
+
+
+def output_value(output: Output) -> tuple[str, str]:
+    """Write a result as number and unit: a risk in percent, all else in its own unit."""
+    if output.kind == "risk":
+        return f"{output.value * 100:.{max(output.decimals - 2, 0)}f}", "%"
+    return f"{output.value:.{output.decimals}f}", _UNITS.get(output.unit, output.unit)
+
+
+def source_of_input(run: Run, name: str) -> str:
+    """Say from which sources an input of a run comes, or on which ground it stands."""
+    for each in run.inputs:
+        if each.name == name:
+            sources = sorted({fact.origin.source for fact in each.facts})
+            return (
+                ", ".join(sources)
+                if sources and each.basis in ("measured", "recorded")
+                else " ".join([each.basis, *sources])
+            )
+    return ""
+
+
+def _plain(number: Decimal) -> str:
+    return f"{number:f}"

@@ -1,0 +1,10 @@
+"""Results go out as FHIR: labelled as simulated, with their model, their inputs and their limits, and written once."""
+
+from __future__ import annotations
+
+from mappers.outbound.gate import check
+from mappers.outbound.names import device_uuid, result_uuid
+from mappers.outbound.render import render, to_json
+from mappers.outbound.result import Result, ResultInput, ResultOutput
+
+__all__ = ["Result", "ResultInput", "ResultOutput", "check", "device_uuid", "render", "result_uuid", "to_json"]

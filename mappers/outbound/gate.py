@@ -1,0 +1,131 @@
+"""The last look at what leaves for an EHR: nothing that is not valid FHIR, or not labelled as simulated, goes out.
+
+R4 and STU3 are checked with the classes of fhir.resources (its R4B classes are R4's for the types that we write). DSTU2
+has none: its elements are held against the lists below, and the tests hold them against a server that we did not write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from fhir.resources.R4B.bundle import Bundle as BundleR4
+from fhir.resources.STU3.bundle import Bundle as BundleSTU3
+from pydantic import ValidationError
+
+from mappers.outbound.names import AIAST, SIMULATED_TAG
+from mappers.versions import FhirVersion
+from security.errors import NotFhir
+
+__all__ = ["check"]
+
+_CLASSES = {"r4": BundleR4, "stu3": BundleSTU3}
+_ANY = frozenset({"resourceType", "id", "meta", "text"})
+# DSTU2 (1.0.2) StructureDefinitions: the elements that must be there, and those that we may write.
+_REQUIRED = {
+    "Device": frozenset({"type"}),
+    "Observation": frozenset({"status", "code"}),
+    "RiskAssessment": frozenset[str](),
+    "Provenance": frozenset({"target", "recorded"}),
+}
+_ALLOWED = {
+    "Device": _ANY | {"identifier", "type", "note", "status", "manufacturer", "model", "version"},
+    "Observation": _ANY
+    | {
+        "identifier",
+        "status",
+        "category",
+        "code",
+        "subject",
+        "effectiveDateTime",
+        "issued",
+        "valueQuantity",
+        "comments",
+    }
+    | {"method", "device", "related"},
+    "RiskAssessment": _ANY
+    | {"identifier", "subject", "date", "condition", "performer", "method", "basis", "prediction", "mitigation"},
+    "Provenance": _ANY | {"target", "period", "recorded", "reason", "activity", "policy", "agent", "entity"},
+}
+_REQUIRED_INSIDE = {
+    "Observation.related": frozenset({"target"}),
+    "RiskAssessment.prediction": frozenset({"outcome"}),
+    "Provenance.agent": frozenset({"role"}),
+    "Provenance.entity": frozenset({"role", "type", "reference"}),
+}
+
+
+def check(bundle: dict[str, Any], version: FhirVersion) -> None:
+    """Raise `NotFhir`, which names places and no values, if a transaction must not leave."""
+    wrong = sorted({*_of_the_version(bundle, version), *_of_ours(bundle)})
+    if wrong:
+        raise NotFhir(
+            f"What was to be written to the EHR is not valid {version.upper()}: {', '.join(wrong)}.",
+            hint="Nothing was sent. This is a fault of fhirtwin: please report it.",
+        )
+
+
+def _of_the_version(bundle: dict[str, Any], version: FhirVersion) -> Iterator[str]:
+    """Name the places that break the rules of the FHIR version."""
+    if version == "dstu2":
+        for at, resource in _resources(bundle):
+            yield from _dstu2(at, resource)
+        return
+    try:
+        _CLASSES[version].model_validate(bundle)
+    except ValidationError as broken:
+        for error in broken.errors(include_input=False, include_context=False, include_url=False):
+            yield ".".join(map(str, error["loc"]))
+
+
+def _dstu2(at: str, resource: dict[str, Any]) -> Iterator[str]:
+    kind = resource.get("resourceType", "")
+    if kind not in _ALLOWED:
+        yield f"{at}.resourceType"
+        return
+    for name in (_REQUIRED[kind] - resource.keys()) | (resource.keys() - _ALLOWED[kind]):
+        yield f"{at}.{name}"
+    for name, value in resource.items():
+        for index, part in enumerate(value if isinstance(value, list) else []):
+            for missing in _REQUIRED_INSIDE.get(f"{kind}.{name}", frozenset()) - part.keys():
+                yield f"{at}.{name}.{index}.{missing}"
+
+
+def _of_ours(bundle: dict[str, Any]) -> Iterator[str]:
+    """Name the places that break our own rules: labelled, found again, no dangling reference, percent and not more."""
+    names = [entry.get("fullUrl") for entry in bundle.get("entry", [])]
+    if not names or len(set(names)) != len(names):
+        yield "entry.fullUrl"
+    for index, entry in enumerate(bundle.get("entry", [])):
+        request = entry.get("request", {})
+        if request.get("method") != "POST" or not request.get("ifNoneExist"):
+            yield f"entry.{index}.request"
+    for at, resource in _resources(bundle):
+        meta = resource.get("meta", {})
+        if AIAST not in meta.get("security", []):
+            yield f"{at}.meta.security"
+        if SIMULATED_TAG not in meta.get("tag", []):
+            yield f"{at}.meta.tag"
+        for place, target in _references(resource, at):
+            if target.startswith("urn:uuid:") and target not in names:
+                yield place
+        for each, prediction in enumerate(resource.get("prediction", [])):
+            if not Decimal(0) <= prediction.get("probabilityDecimal", Decimal(-1)) <= Decimal(100):
+                yield f"{at}.prediction.{each}.probabilityDecimal"
+
+
+def _resources(bundle: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for index, entry in enumerate(bundle.get("entry", [])):
+        yield f"entry.{index}.resource", entry.get("resource", {})
+
+
+def _references(value: object, at: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for name, part in value.items():
+            if name == "reference" and isinstance(part, str):
+                yield f"{at}.reference", part
+            yield from _references(part, f"{at}.{name}")
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _references(part, f"{at}.{index}")

@@ -1,0 +1,40 @@
+"""Names that are the same each time, so that a result that is sent twice is written once.
+
+A run is named by a keyed hash of twin, inputs and model; what is derived from it here tells nobody who the twin is.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid5
+
+__all__ = ["AIAST", "RESULT_TAG", "SIMULATED_TAG", "URI_SYSTEM", "device_uuid", "entry_url", "result_uuid"]
+
+NAMESPACE = UUID("7f33ff8d-c0b7-4e24-a66d-be710634ada0")  # chosen once; to change it is to write every result again
+
+URI_SYSTEM = "urn:ietf:rfc:3986"  # FHIR R4 2.24.0.14: the system of an identifier whose value is itself a URI
+RESULT_TAG = "urn:fhirtwin:result"  # finds what has no identifier element (Provenance)
+SIMULATED_TAG = {"system": "urn:fhirtwin:tag", "code": "simulated"}
+AIAST = {  # HL7 AI Transparency on FHIR 1.0.0-ballot: the label of what a computer's logic asserted, of whatever kind
+    "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
+    "code": "AIAST",
+    "display": "Artificial Intelligence asserted",
+}
+
+
+def result_uuid(run: str, part: str) -> str:
+    """Name one part of one run ("observation/egfr", "risk", "provenance"): the same run and part give the same name."""
+    return str(uuid5(NAMESPACE, f"{run}/{part}"))
+
+
+def device_uuid(model: str, version: str) -> str:
+    """Name a model of a version, the same for every twin and run."""
+    return str(uuid5(NAMESPACE, f"model/{model}/{version}"))
+
+
+def entry_url(uuid: str) -> str:
+    """Name an entry within its transaction.
+
+    It differs from the identifier, for a server replaces it by the resource's address wherever it stands (FHIR R4
+    3.1.0.11.2), and some do so in the whole text.
+    """
+    return f"urn:uuid:{uuid5(NAMESPACE, f'entry/{uuid}')}"

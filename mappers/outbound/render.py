@@ -1,0 +1,73 @@
+"""A result as one transaction that an EHR can take twice and will keep once."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+from mappers.outbound import dstu2, r4, stu3
+from mappers.outbound.gate import check
+from mappers.outbound.names import RESULT_TAG, URI_SYSTEM, device_uuid, entry_url, result_uuid
+from mappers.outbound.result import Result, ResultOutput
+from mappers.outbound.shape import Frame, Resource
+from mappers.versions import FhirVersion
+
+__all__ = ["render", "to_json"]
+
+
+class _Version(Protocol):
+    """What each FHIR version's file offers."""
+
+    def device(self, result: Result) -> Resource: ...
+    def observation(self, result: Result, output: ResultOutput, frame: Frame) -> Resource: ...
+    def risk_assessment(self, result: Result, frame: Frame) -> Resource: ...
+    def provenance(self, result: Result, frame: Frame, targets: list[str]) -> Resource: ...
+
+
+_VERSIONS: dict[FhirVersion, _Version] = {"dstu2": dstu2, "stu3": stu3, "r4": r4}
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+def render(result: Result, version: FhirVersion, *, patient: str, sender: str) -> dict[str, Any]:
+    """Return a transaction with the model's Device, the results and their Provenance, each created unless it is there.
+
+    Parameters
+    ----------
+    patient
+        Reference to the patient in the EHR that is written to ("Patient/7").
+    sender
+        Name and version of the software that sends it.
+
+    It has been checked (see `check`). References between its entries are urn:uuid and are resolved by the server.
+    """
+    write = _VERSIONS[version]
+    model = device_uuid(result.model, result.version)
+    frame = Frame(patient=patient, sender=sender, device=entry_url(model))
+
+    made = {
+        result_uuid(result.run, f"observation/{o.name}"): write.observation(result, o, frame)
+        for o in result.observations
+    }
+    if result.risks:
+        made[result_uuid(result.run, "risk")] = write.risk_assessment(result, frame)
+    origin = write.provenance(result, frame, [entry_url(uuid) for uuid in made])
+
+    named = {model: write.device(result)} | made
+    entries = [_entry(uuid, resource, f"identifier={URI_SYSTEM}|urn:uuid:{uuid}") for uuid, resource in named.items()]
+    uuid = result_uuid(result.run, "provenance")
+    entries.append(_entry(uuid, origin, f"_tag={RESULT_TAG}|{uuid}"))
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    check(bundle, version)
+    return bundle
+
+
+def _entry(uuid: str, resource: Resource, unless: str) -> Resource:
+    """Create a resource unless one is found by `unless` (conditional create, FHIR R4 3.1.0.8.1)."""
+    request = {"method": "POST", "url": resource["resourceType"], "ifNoneExist": unless}
+    return {"fullUrl": entry_url(uuid), "resource": resource, "request": request}
+
+
+def to_json(bundle: dict[str, Any]) -> bytes:
+    """Write a bundle as JSON with every digit of its decimals: 12.30 stays 12.30."""
+    return _ENCODER.encode(bundle)

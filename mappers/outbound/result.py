@@ -1,0 +1,152 @@
+"""What a run of a model found, as values that know nothing of any FHIR version."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Literal
+
+import msgspec
+
+from mappers.facts import Coding
+
+__all__ = ["MOST_DECIMALS", "Result", "ResultInput", "ResultOutput"]
+
+MOST_DECIMALS = 6
+"""More than any model here can stand for, and few enough that a decimal never needs an exponent (DSTU2 has none)."""
+
+
+class ResultInput(msgspec.Struct, frozen=True):
+    """One fact that a run used, and where it stands.
+
+    Parameters
+    ----------
+    name, title
+        Our word for it ("creatinine") and what a clinician calls it.
+    value, unit
+        As used by the model, in text; the unit is UCUM, "" for a code or a word.
+    when
+        When it was measured, as FHIR writes it; "" where it has no time (sex).
+    reference
+        The resource version that says it: relative within the EHR that is written to ("Observation/12/_history/3"), or
+        an absolute URL where the fact came from another one.
+    source
+        Our short name of the EHR that said it.
+    local
+        Whether `reference` is within the EHR that is written to.
+    """
+
+    name: str
+    title: str
+    value: str
+    unit: str
+    when: str
+    reference: str
+    source: str
+    local: bool
+
+    @property
+    def type(self) -> str:
+        """Name the resource type in the reference; "" where it has none."""
+        parts = self.reference.split("/_history/")[0].split("/")
+        return parts[-2] if len(parts) > 1 else ""
+
+    def __str__(self) -> str:
+        value = f"{self.title} {self.value} {self.unit}".strip()
+        told = ", ".join(part for part in (self.when, self.source) if part)
+        return f"{value} ({told})" if told else value
+
+
+class ResultOutput(msgspec.Struct, frozen=True):
+    """One number that a run found.
+
+    Parameters
+    ----------
+    kind
+        "observation" becomes an Observation, "risk" a prediction in a RiskAssessment.
+    code
+        What an observation is (LOINC); `None` where no code says it, then `title` alone does.
+    value, unit
+        UCUM unit. A risk is a probability from 0 to 1 with the unit "1".
+    horizon_years
+        How far ahead a risk looks; `None` is the rest of the life.
+    outcome
+        What a risk is the risk of (SNOMED CT); `None` where `title` alone says it.
+    decimals
+        Digits after the point as written, 0 to 6: of the value of an observation, of the percentage of a risk.
+    """
+
+    name: str
+    title: str
+    kind: Literal["observation", "risk"]
+    code: Coding | None
+    value: Decimal
+    unit: str
+    horizon_years: int | None
+    outcome: Coding | None
+    decimals: int
+
+    def __post_init__(self) -> None:
+        if not self.value.is_finite():
+            raise ValueError("an output is a finite number")
+        if not 0 <= self.decimals <= MOST_DECIMALS:
+            raise ValueError(f"an output has 0 to {MOST_DECIMALS} decimals")
+        if self.kind == "risk" and (self.unit != "1" or not 0 <= self.value <= 1):
+            raise ValueError('a risk is a probability from 0 to 1 with the unit "1"')
+        if self.kind == "observation" and not self.unit:
+            raise ValueError("an observation has a unit")
+
+    @property
+    def written(self) -> Decimal:
+        """Round to the digits that are written, half up as laboratories do; a risk as a percentage."""
+        scaled = self.value * 100 if self.kind == "risk" else self.value
+        return scaled.quantize(Decimal(1).scaleb(-self.decimals), rounding=ROUND_HALF_UP)
+
+
+class Result(msgspec.Struct, frozen=True):
+    """All that one run of one model found for one twin.
+
+    Parameters
+    ----------
+    model, version, title, citation, limits
+        The model, and where it stops holding.
+    made_at
+        When the run was made, with a zone.
+    valid_at
+        The time that the result speaks of, as FHIR writes it: for an eGFR the time of the creatinine.
+    assumptions
+        What the run took for granted, a sentence each.
+    run
+        Hexadecimal digits that are the same for the same twin, inputs and model, and that a key protects.
+    """
+
+    model: str
+    version: str
+    title: str
+    citation: str
+    limits: str
+    made_at: datetime
+    valid_at: str
+    inputs: tuple[ResultInput, ...]
+    outputs: tuple[ResultOutput, ...]
+    assumptions: tuple[str, ...]
+    run: str
+
+    def __post_init__(self) -> None:
+        if self.made_at.tzinfo is None:
+            raise ValueError("made_at has a zone")
+        if not self.outputs or not self.run:
+            raise ValueError("a result has outputs and the name of its run")
+        names = [output.name for output in self.outputs]
+        if len(set(names)) != len(names):
+            raise ValueError("each output of a result has its own name")
+
+    @property
+    def observations(self) -> tuple[ResultOutput, ...]:
+        """The outputs that become Observations."""
+        return tuple(output for output in self.outputs if output.kind == "observation")
+
+    @property
+    def risks(self) -> tuple[ResultOutput, ...]:
+        """The outputs that become predictions of one RiskAssessment."""
+        return tuple(output for output in self.outputs if output.kind == "risk")

@@ -1,0 +1,14 @@
+"""Several parts as one byte string that can be read in only one way."""
+
+from __future__ import annotations
+
+__all__ = ["frame"]
+
+
+def frame(*parts: str | bytes) -> bytes:
+    """Join parts, each behind its length (4 bytes, big-endian), so that ("ab", "c") and ("a", "bc") differ.
+
+    What is authenticated, hashed or derived from must never depend on where one part ends and the next begins.
+    """
+    blocks = (part.encode() if isinstance(part, str) else part for part in parts)
+    return b"".join(len(block).to_bytes(4, "big") + block for block in blocks)

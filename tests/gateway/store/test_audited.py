@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gateway.store import Store
+from security.audit import verify
+from security.errors import Tampered
+from security.keys import SecretKeyRing
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ROOT = Path(__file__).parents[3]
+
+
+def edit(path, *statements):
+    """Do to the file what somebody with a SQLite shell would do."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def drop_triggers(path):
+    with closing(sqlite3.connect(path)) as connection:
+        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
+    assert names
+    edit(path, *(f"DROP TRIGGER {name}" for name in names))
+
+
+@pytest.fixture
+def recorded(store, event):
+    for minute in range(6):
+        store.append_audit([event(minutes=minute), event("os-user:grace", minutes=minute)])
+    return store
+
+
+def test_events_are_read_newest_first(recorded, at):
+    entries = recorded.audit_events(3)
+    assert [entry.sequence for entry in entries] == [12, 11, 10]
+    assert entries[0].event["resourceType"] == "AuditEvent"
+    assert [entry.sequence for entry in recorded.audit_events(since=at(4))] == [12, 11, 10, 9]
+
+
+def test_an_untouched_log_verifies_with_the_public_key_alone(recorded):
+    verdict = verify(recorded.audit_rows(), recorded.checkpoints(), recorded.audit_public_key)
+    assert (verdict.ok, verdict.size) == (True, 12)
+    assert recorded.verify_audit().ok
+
+
+@pytest.mark.parametrize("table", ["audit_event", "audit_checkpoint"])
+@pytest.mark.parametrize(
+    "change", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "INSERT OR REPLACE INTO {} SELECT * FROM {}"]
+)
+def test_the_database_itself_lets_the_log_only_grow(recorded, path, table, change):
+    column = "sealed" if table == "audit_event" else "text"
+    statement = change.format(table, table if "SELECT" in change else column, column)
+    with pytest.raises(sqlite3.IntegrityError, match="only grows"):
+        edit(path, statement)
+
+
+def test_an_event_cannot_be_put_far_behind_the_end(recorded, path):
+    with pytest.raises(sqlite3.IntegrityError, match="only grows"):
+        edit(path, "INSERT INTO audit_event VALUES (14, x'00', x'00')")
+
+
+@pytest.mark.parametrize(
+    ("change", "first_bad"),
+    [
+        ("UPDATE audit_event SET sealed = substr(sealed, 1, 40) || x'00' || substr(sealed, 42) WHERE sequence = 7", 7),
+        ("DELETE FROM audit_event WHERE sequence = 3", 3),
+        ("DELETE FROM audit_event WHERE sequence > 9", 10),
+        ("UPDATE audit_event SET sealed = 'text' WHERE sequence = 5", 5),
+        ("UPDATE audit_event SET leaf = 12, sealed = 3.5 WHERE sequence = 2", 2),
+        ("INSERT INTO audit_event SELECT 13, sealed, leaf FROM audit_event WHERE sequence = 1", 13),
+    ],
+)
+def test_what_was_changed_behind_our_back_is_named(recorded, path, change, first_bad):
+    drop_triggers(path)
+    edit(path, change)
+    verdict = recorded.verify_audit()
+    assert (verdict.ok, verdict.first_bad) == (False, first_bad)
+
+
+def test_a_changed_checkpoint_is_noticed(recorded, path):
+    drop_triggers(path)
+    edit(path, "UPDATE audit_checkpoint SET text = x'ff00' WHERE size = 4")
+    assert not recorded.verify_audit().ok
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ["DELETE FROM audit_event WHERE sequence > 10"],
+        ["DELETE FROM audit_checkpoint WHERE size > 10"],
+        ["DELETE FROM audit_state"],
+        ["UPDATE audit_state SET frontier = x''"],
+    ],
+)
+def test_nothing_more_is_signed_or_done_once_the_log_was_changed(recorded, path, reopen, event, change):
+    recorded.close()
+    drop_triggers(path)
+    edit(path, *change)
+    with reopen() as store:
+        with pytest.raises(Tampered):
+            store.new_twin(NOON, [event()])
+        assert store.twins() == []
+
+
+def test_a_store_that_was_put_back_is_found_by_a_checkpoint_kept_elsewhere(path, reopen, event):
+    with reopen() as store:
+        store.append_audit([event()])
+    backup = path.read_bytes()
+    with reopen() as store:
+        store.append_audit([event()])
+        kept = store.checkpoints()[-1]
+    path.write_bytes(backup)
+    with reopen() as store:
+        assert store.verify_audit().ok
+        assert store.verify_audit([kept]).first_bad == 2
+
+
+def test_threads_share_one_sequence(store, at, event):
+    def work():
+        for _ in range(10):
+            store.new_twin(at(0), [event()])
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [row.sequence for row in store.audit_rows()] == list(range(1, 41))
+    assert store.verify_audit().ok
+    assert len(store.twins()) == 40
+
+
+ANOTHER_PROCESS = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from gateway.store import Store
+from security.keys import SecretKeyRing
+
+now = datetime(2026, 11, 24, tzinfo=UTC)
+ring = SecretKeyRing.from_text(sys.stdin.read())
+with Store.create_or_open(Path(sys.argv[1]), ring, now) as store:
+    for n in range(25):
+        store.new_twin(now, [{"resourceType": "AuditEvent", "by": sys.argv[2], "n": n}])
+"""
+
+
+def test_processes_share_one_sequence(path, at):
+    ring = SecretKeyRing.new()  # the store does not exist yet: they also race to make it
+    others = [
+        subprocess.Popen(
+            [sys.executable, "-c", ANOTHER_PROCESS, str(path), name], stdin=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        for name in ("one", "two")
+    ]
+    for other in others:
+        assert other.stdin
+        other.stdin.write(ring.to_text())
+        other.stdin.close()
+    assert [other.wait(60) for other in others] == [0, 0]
+    with Store.create_or_open(path, ring, at(0)) as store:
+        assert store.verify_audit().what == "All 50 events are as they were signed."
+        assert len(store.twins()) == 50
+        by = [(entry.event["by"], entry.event["n"]) for entry in reversed(store.audit_events(50))]
+    assert [n for who, n in by if who == "one"] == [n for who, n in by if who == "two"] == list(range(25))

@@ -1,0 +1,156 @@
+"""What a stolen file tells: nothing that a patient would recognise."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from mappers.identity import read_person
+from sqlalchemy import LargeBinary
+from sqlmodel import SQLModel
+
+from gateway.pull.page import Asked, Certificate, Entry, Page
+from gateway.store import Store, StoredResource
+from mappers.facts import Coding, Fact, Origin, Refusal
+from mappers.when import read_when
+from security.errors import Sealed
+from security.keys import SecretKeyRing
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+CANARIES = [
+    "Kanarienvogel",  # a name
+    "1961-02-03",
+    "MRN-4711-0815",
+    "pat-9f3c",  # ids of the EHR
+    "obs-77aa",
+    "Hemoglobin A1c canary display",
+    "4548-4",
+    "58.250",  # a value
+    "2024-02-17",
+    "ehr.example/Patient?page=2&who=pat-9f3c",  # cursor and query
+    "Kanarienvogel_Ada.json entry 12",  # a file name
+    "what stood there in words",
+    "os-user:dr-canary",
+    "canary-resource-type",
+]
+
+PLAIN_COLUMNS = {
+    "meta": {"name", "value"},
+    "source_key": {"source", "created", "version"},
+    "pull": {"id", "source", "started", "finished", "state", "pages", "mapped", "fhir_version"},
+    "page": {"pull", "number", "mapped"},
+    "twin": {"id", "created", "updated", "version"},
+    "twin_source": {"twin", "source", "resources", "facts", "refusals"},
+    "person_token": {"token", "twin"},
+    "person": {"twin", "source", "patient"},
+    "patient_link": {"patient", "twin", "source"},
+    "block": {"id", "twin", "source", "version", "created", "count"},
+    "run": {"id", "twin", "created", "model", "twin_version"},
+    "outbox": {"id", "twin", "source", "run", "created", "updated", "state", "attempts", "last_status"},
+    "audit_event": {"sequence"},
+    "audit_checkpoint": {"size", "text"},
+    "audit_state": {"id"},
+}
+
+
+def live_through_everything(store, at, event):
+    """Write canaries through each door of the store; the pull is left open, so that its page stays."""
+    name, born, mrn, patient, obs, display, code, value, day, cursor, place, said, actor, odd = CANARIES
+    raw = (
+        f'{{"id":"{obs}","subject":"{patient}","value":{value},"mrn":"{mrn}","name":"{name}","born":"{born}"}}'.encode()
+    )
+    pull = store.begin_pull("north", at(0), [event(actor, patient)])
+    store.land(pull, Page(1, display, (Entry(raw, cursor, place),), cursor, odd, cursor), [event(actor)])
+    store.land(pull, Page(2, display, (Entry(raw, cursor, place),), cursor, odd, cursor))
+    twin = store.new_twin(at(0))
+    who = {"resourceType": "Patient", "id": patient, "birthDate": born}
+    person = read_person(
+        {**who, "name": [{"family": name}], "identifier": [{"system": "urn:x", "value": mrn}]}, "north"
+    )
+    store.link_person(twin, person, "north", f"Patient/{patient}", [mrn, f"{name} {born}"])
+    origin = Origin("north", "Observation", obs, place=place)
+    fact = Fact(
+        "measurement", "hba1c", Coding("http://loinc.org", code, display), value, read_when(day), "final", origin, "1"
+    )
+    resource = StoredResource(
+        "north", f"Observation/{obs}", "r4", raw, (fact, Refusal("no-unit", origin, said)), cursor, place
+    )
+    store.append(
+        pull, 1, {twin: [resource]}, [resource], {"by_type": {odd: 1}}, now=at(1), events=[event(actor, patient)]
+    )
+    store.finish_fetch(pull, Certificate("north", "r4", (Asked(cursor, 1, 1, 1),), name))
+    store.save_run("aa11", twin, "kidney", 1, raw, now=at(1))
+    store.propose("d1", twin, "north", "aa11", raw, now=at(1))
+    store.mark_sending(store.due()[0], at(1))
+    store.mark_failed("d1", 422, raw, at(1), [event(actor, patient)])
+    return twin
+
+
+def test_no_file_of_the_store_holds_anything_clinical(store, path, at, event):
+    live_through_everything(store, at, event)
+    files = sorted(path.parent.iterdir())
+    assert [file.name for file in files] == ["twin.db", "twin.db-shm", "twin.db-wal"]
+    written = b"".join(file.read_bytes() for file in files)
+    assert b"north" in written  # the search would find what is there
+    for canary in CANARIES:
+        assert canary.encode() not in written, canary
+        assert canary.encode("utf-16-le") not in written, canary
+    store.close()
+    after = path.read_bytes()
+    assert not [canary for canary in CANARIES if canary.encode() in after]
+
+
+def test_every_plain_column_is_known_and_every_other_one_is_sealed():
+    """A new column is plain only if somebody writes its name down here, and thinks."""
+    for table in SQLModel.metadata.sorted_tables:
+        plain = {column.name for column in table.columns if not isinstance(column.type, LargeBinary)}
+        assert plain == PLAIN_COLUMNS[table.name], table.name
+
+
+def test_all_that_went_in_comes_out_again_with_the_key(path, ring, at, event):
+    with Store.create_or_open(path, ring, at(0)) as store:
+        twin = live_through_everything(store, at, event)
+    with Store.create_or_open(path, ring, at(2)) as store:
+        told = repr((store.twin_record(twin), store.pulls(), store.outbox(), store.audit_events()))
+        assert store.persons(twin)
+    for canary in CANARIES:
+        assert canary in told, canary
+
+
+def test_another_key_opens_nothing(path, ring, at, event):
+    with Store.create_or_open(path, ring, at(0)) as store:
+        live_through_everything(store, at, event)
+    with pytest.raises(Sealed, match="key file"):
+        Store.create_or_open(path, SecretKeyRing.new(), at(1))
+
+
+def test_only_its_owner_may_read_the_file(store, path, at, event):
+    live_through_everything(store, at, event)
+    assert {file.stat().st_mode & 0o077 for file in path.parent.iterdir()} == {0}
+
+
+@pytest.mark.parametrize(
+    "swap",
+    [
+        "UPDATE block SET sealed = (SELECT b.sealed FROM block b WHERE b.id <> block.id AND b.twin = block.twin)",
+        "UPDATE block SET created = '2020-01-01T00:00:00.000000Z'",
+        "UPDATE block SET version = 7",
+        "UPDATE block SET sealed = contents",
+        "UPDATE twin SET key = (SELECT t.key FROM twin t WHERE t.id <> twin.id)",
+        "UPDATE block SET twin = (SELECT t.id FROM twin t WHERE t.id <> block.twin)",
+    ],
+)
+def test_bytes_that_are_moved_to_another_place_do_not_open(store, path, take, measured, swap):
+    one, two = store.new_twin(NOON), store.new_twin(NOON)
+    take({one: [measured(1)], two: [measured(2)]})
+    take({one: [measured(1, "8")], two: [measured(2, "8")]}, now=NOON + timedelta(minutes=1))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(swap)
+
+    def open_both():
+        return store.twin_record(one), store.twin_record(two)
+
+    with pytest.raises(Sealed):
+        open_both()

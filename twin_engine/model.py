@@ -1,0 +1,218 @@
+"""What a model is: the contract that a published equation and a simulated organ both keep.
+
+A model is a value. It holds settings and no patient, so one model serves a thousand twins. It says what it needs, what
+it yields, where it holds and how well it was tested; `twin_engine.forecast` does the rest. The first axis of each array
+is the ensemble.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mappers.facts import Coding
+
+__all__ = ["Array", "Card", "Need", "NeedKind", "Parameter", "Range", "TwinModel", "Yield"]
+
+Array = npt.NDArray[np.float64]
+
+NeedKind = Literal["measurement", "demographic", "problem", "medication", "status"]
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One question that a model asks of a patient's facts; the answer is a number.
+
+    Parameters
+    ----------
+    name
+        The model's word for it, unique within the model.
+    unit
+        UCUM unit in which the facts carry it. Questions that are answered with yes (1) or no (0) have the unit "1".
+    kind
+        "measurement": a quantity. "demographic": "age" in completed years, or "sex" (1 female, 0 male). "problem": is
+        there such a condition? "medication": is a drug of such a class taken now? "status": a coded answer that
+        `answers` turns into a number.
+    bounds, why
+        The least and the greatest value for which the model may be used, both included, and the reason in a sentence.
+    max_age_days, age_why
+        How old a fact may be (`None`: any age), and who says so: a citation, or "policy" where it is our choice.
+    of
+        Names of the facts, or of the medication classes, that answer; by default the name itself.
+    at
+        The need at whose time this one is asked ("age at the time of the creatinine"); by default the time of the
+        profile.
+    near
+        Names of facts that come nearest where none answers; they are shown, never used.
+    ever
+        For a problem: a past one counts too.
+    presume_absent
+        For a problem that excludes a patient only if it is known: no record of it is taken as "not known", and said in
+        the result.
+    """
+
+    name: str
+    title: str
+    unit: str
+    kind: NeedKind
+    bounds: tuple[float, float]
+    why: str
+    max_age_days: int | None = None
+    age_why: str = ""
+    of: tuple[str, ...] = ()
+    at: str = ""
+    near: tuple[str, ...] = ()
+    answers: tuple[tuple[Coding, float], ...] = ()
+    ever: bool = False
+    presume_absent: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name the facts that answer."""
+        return self.of or (self.name,)
+
+    @property
+    def is_number(self) -> bool:
+        """Tell a quantity from a question that is answered with a word."""
+        return self.kind == "measurement" or (self.kind == "demographic" and self.names == ("age",))
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A number inside a model that can be argued about or fitted: its value, its bounds, and where it comes from.
+
+    `prior` names the distribution that a calibration starts from, in words ("lognormal, sd 0.3"); empty where it is
+    fixed.
+    """
+
+    name: str
+    unit: str
+    value: float
+    bounds: tuple[float, float]
+    citation: str
+    prior: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Yield:
+    """One number that a model gives.
+
+    Parameters
+    ----------
+    kind
+        "observation": a quantity as a laboratory or a monitor would report it. "risk": a probability between 0 and 1,
+        unit "1".
+    needs
+        Names of the needs without which this number cannot be computed. The other yields do not suffer from their
+        absence.
+    code
+        LOINC code of an observation, where LOINC has one.
+    outcome
+        SNOMED CT code of what the risk is a risk of, where one code says exactly that; the title always does.
+    horizon_years
+        Over how many years, for a risk.
+    decimals
+        How many decimals may be shown. The value itself is not rounded.
+    categories
+        Lower bounds, highest first, with the published name of the class above each. The shown, rounded number decides.
+    """
+
+    name: str
+    title: str
+    kind: Literal["observation", "risk"]
+    unit: str
+    needs: tuple[str, ...]
+    decimals: int
+    reference: str
+    code: Coding | None = None
+    outcome: Coding | None = None
+    horizon_years: float | None = None
+    categories: tuple[tuple[float, str], ...] = ()
+
+    def category(self, value: float) -> str:
+        """Name the class that a value falls into, "" where the yield has no classes."""
+        shown = round(value, self.decimals)
+        return next((label for low, label in self.categories if shown >= low), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Where a model holds, in an input or in a quantity that the model derives from its inputs, and why it stops there.
+
+    `unit` is UCUM. `low` is included; `high` is too, unless `below` says that it is the first value outside. `yields`
+    names what the range is a condition of; none means all.
+    """
+
+    name: str
+    title: str
+    unit: str
+    low: float
+    high: float
+    why: str
+    below: bool = False
+    yields: tuple[str, ...] = ()
+
+    def holds(self, value: float) -> bool:
+        """Say whether the value is inside."""
+        return self.low <= value and (value < self.high if self.below else value <= self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """The evidence for a model, in plain words; an empty field is refused, "not assessed" is an answer.
+
+    After ASME V&V 40-2018 and FDA, Assessing the Credibility of Computational Modeling and Simulation in Medical Device
+    Submissions (2023): context of use, verification (is the code right?), validation (is the model right, and for
+    whom?), uncertainty, limits.
+    """
+
+    context_of_use: str
+    verification: str
+    validation: str
+    uncertainty: str
+    limits: str
+
+
+@dataclass(frozen=True)
+class TwinModel(ABC):
+    """A published, parameterised description of part of a body or a disease.
+
+    Subclass it (or `twin_engine.equation.Equation`, which is shorter) as a frozen dataclass whose fields are settings.
+    The docstring says what is assumed. All chance comes from `rng`; arrays that come in are never changed.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    title: ClassVar[str]
+    citation: ClassVar[str]
+    population: ClassVar[str]  # for whom it was developed and validated, in a sentence
+    needs: ClassVar[tuple[Need, ...]]
+    parameters: ClassVar[tuple[Parameter, ...]] = ()
+    yields: ClassVar[tuple[Yield, ...]]
+    holds_for: ClassVar[tuple[Range, ...]] = ()
+    valid_at: ClassVar[str] = ""  # the need whose time the results refer to; by default the time of the profile
+    card: ClassVar[Card]
+
+    def derive(self, inputs: Mapping[str, float]) -> Mapping[str, float]:
+        """Compute the quantities between inputs and outputs that `holds_for` names, so far as the inputs allow."""
+        return {}
+
+    @abstractmethod
+    def start(self, inputs: Mapping[str, float], members: int, rng: np.random.Generator) -> Array:
+        """Return the states at the start, (members, states). An input that nothing answered is absent from `inputs`."""
+
+    def step(self, state: Array, plan: Mapping[str, float], days: float, rng: np.random.Generator) -> Array:
+        """Return the states some days later under a plan. An equation knows no time between: unchanged."""
+        return state
+
+    @abstractmethod
+    def observe(self, state: Array) -> Array:
+        """Return what would be measured, (members, yields) in the order of `yields`.
+
+        NaN where an absent input prevents it.
+        """
