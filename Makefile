@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean
+.PHONY: help demo test check constraints format clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 BIN := .venv/bin
@@ -40,6 +40,13 @@ check: .venv/ready-dev
 
 test: check
 	@$(BIN)/python -m pytest --cov --cov-report=term
+
+# Renew the pinned versions from what a fresh install of today gives.
+constraints:
+	@rm -rf .cache/fresh && $(PYTHON) -m venv .cache/fresh && .cache/fresh/bin/python -m pip install -q --upgrade pip
+	@PIP_CONSTRAINT= .cache/fresh/bin/python -m pip install -q . hatchling --group dev
+	@head -1 constraints.txt > .cache/pins && .cache/fresh/bin/python -m pip freeze --all --exclude fhirtwin | sort -f >> .cache/pins
+	@mv .cache/pins constraints.txt && rm -rf .cache/fresh
 
 format: .venv/ready-dev
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .

@@ -103,25 +103,28 @@ class Census:
         Who resembles a known person and contradicts them, or is the same as two, gets a twin of their own and stands in
         `doubtful`: joining two people by mistake is worse than not joining one.
         """
-        for patient, person in self.people.items():
-            known = home.store.twin_of(self.source, patient)
-            tokens = lookup_tokens(person)
-            if known is None:
-                verdicts = {
-                    twin: {same_person(person, other).verdict for other in others}
-                    for twin, others in home.store.find_twins(tokens)
-                }
-                same = [twin for twin, said in verdicts.items() if "same" in said and "conflict" not in said]
-                if len(same) == 1:
-                    known = same[0]
-                elif same or any("conflict" in said for said in verdicts.values()):
-                    self.doubtful.add(patient)
-            with home.store.transaction() as work:
+        with home.store.transaction() as work:
+            for patient, person in self.people.items():
+                tokens = lookup_tokens(person)
+                known = home.store.twin_of(self.source, patient) or self._same(home, patient, person, tokens)
                 if known is None:
                     known = home.store.new_twin(now())
                     work.record([key_event(home.access(patient=known), key=known)])
                 home.store.link_person(known, person, self.source, patient, tokens)
-            self.twins[patient] = known
+                self.twins[patient] = known
+
+    def _same(self, home: Home, patient: str, person: Person, tokens: frozenset[str]) -> str | None:
+        """Find the one known twin who is the same person and contradicts nothing."""
+        verdicts = {
+            twin: {same_person(person, other).verdict for other in others}
+            for twin, others in home.store.find_twins(tokens)
+        }
+        same = [twin for twin, said in verdicts.items() if "same" in said and "conflict" not in said]
+        if len(same) == 1:
+            return same[0]
+        if same or any("conflict" in said for said in verdicts.values()):
+            self.doubtful.add(patient)
+        return None
 
     def twin_of(self, home: Home, reference: str) -> str | None:
         """Find the twin that a reference to a patient means, in this pull or an earlier one of this source."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from conformance.cohort import Cohort, build
+from conformance.cohort import VERSIONS, Cohort, build
 from conformance.hostile import Ehr, EhrSettings, serve
 from gateway.deliver import Proposed, Sent, propose, send
 from gateway.home import Home
@@ -71,16 +72,16 @@ class Summary:
 def simulated_ehrs(cohort: Cohort, folder: Path) -> Iterator[dict[str, str]]:
     """Start the cohort's EHRs, register our key with each, and write twin.toml; yields base URLs by name."""
     ehrs: list[Ehr] = []
-    for name, version in cohort.ehrs.items():
+    for name, version in VERSIONS.items():
         ehr = Ehr(EhrSettings(name=name, fhir_version=version))
         private, public = new_key()
-        ehr.register_key(_CLIENT, public)
+        ehr.smart.register(_CLIENT, json.loads(public))
         for bundle in cohort.bundles(name):
             ehr.load(bundle)
         _write_private(folder / f"{name}.jwk", private)
         ehrs.append(ehr)
     with serve(ehrs) as bases:
-        urls = dict(zip(cohort.ehrs, bases, strict=True))
+        urls = dict(zip(VERSIONS, bases, strict=True))
         (folder / "twin.toml").write_text("\n".join(_section(name, url) for name, url in urls.items()), "utf-8")
         yield urls
 
@@ -136,7 +137,7 @@ def _simulate(home: Home, summary: Summary, tell: Tell) -> None:
     twins = home.store.twins()
     summary.twins = len(twins)
     summary.over_several_sources = sum(len(t.sources) > 1 for t in twins)
-    best = (-1, 0)
+    best = (-1, 0)  # the twin with the most results, and among those one of several sources, is the example
     for number, twin in enumerate(twins, 1):
         tell(f"Running the models on twin {number} of {len(twins)}")
         record = open_twin(home, twin.id)
@@ -144,7 +145,7 @@ def _simulate(home: Home, summary: Summary, tell: Tell) -> None:
         for name in models_of(home):
             result, _ = run_model(home, record, name)
             (summary.missing if isinstance(result, Missing) else summary.runs)[name] += 1
-            worked += not isinstance(result, Missing)
+            worked += 0 if isinstance(result, Missing) else len(result.outputs)
         if (worked, len(twin.sources)) > best:
             best, summary.example = (worked, len(twin.sources)), twin.id
 

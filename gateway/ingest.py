@@ -93,7 +93,7 @@ def _map(home: Home, pull: Pull, progress: Progress, *, resumed: bool) -> Report
             else import_event(home.access(peer=home.peer(pull.source), patient=twin))
             for twin in writes
         ]
-        done = home.store.append(pull, page.number, writes, unlinked, ledger.counts(), now(), events)
+        done = home.store.append(pull, page.number, writes, unlinked, ledger.counts(), now=now(), events=events)
         touched.update(writes)
         changed.update(done.twins)
     ended = home.store.finish_pull(pull, now())

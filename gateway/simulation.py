@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from datetime import datetime
 
 import msgspec
@@ -37,8 +36,8 @@ def models_of(home: Home) -> Mapping[str, TwinModel]:
 
 
 def _configured(model: TwinModel, told: Mapping[str, str]) -> TwinModel:
-    settings = {field.name for field in fields(type(model))} if is_dataclass(type(model)) else set()
-    if unknown := set(told) - settings:
+    settings = model.settings
+    if unknown := set(told) - set(settings):
         raise BadSettings(
             f"twin.toml: the model {model.name} has no setting {min(unknown)}.",
             hint=f"It has: {', '.join(sorted(settings)) or 'none'}.",
@@ -83,7 +82,8 @@ def run_model(
     known = models_of(home)
     if name not in known:
         raise UnknownName("model", name, known)
-    profile = Profile(tuple(record.facts), at or now(), closed_kinds(home, record), assume_absent)
+    moment = (at or now()).replace(microsecond=0)
+    profile = Profile(tuple(record.facts), moment, closed_kinds(home, record), assume_absent)
     result = simulate(known[name], profile)
     label = f"{result.model}@{result.version}"
     if isinstance(result, Missing):

@@ -7,8 +7,9 @@ from decimal import Decimal
 from mappers.facts import Coding, Fact, Quantity, Value
 from twin_engine import Output, Run
 
-__all__ = ["output_value", "said_name", "said_value", "source_of_input"]
+__all__ = ["not_computed", "output_value", "said_name", "said_value", "source_of_input"]
 
+_MOST_DECIMALS = 6
 _UNITS = {"1": "", "a": "years", "{score}": ""}
 
 
@@ -47,6 +48,14 @@ def output_value(output: Output) -> tuple[str, str]:
     return f"{output.value:.{output.decimals}f}", _UNITS.get(output.unit, output.unit)
 
 
+def not_computed(run: Run) -> list[tuple[str, str]]:
+    """Gather the results that were not computed by the reason that they share."""
+    shared: dict[str, list[str]] = {}
+    for name, reason in run.not_computed.items():
+        shared.setdefault(reason, []).append(name)
+    return [(", ".join(names), reason) for reason, names in shared.items()]
+
+
 def source_of_input(run: Run, name: str) -> str:
     """Say from which sources an input of a run comes, or on which ground it stands."""
     for each in run.inputs:
@@ -61,4 +70,6 @@ def source_of_input(run: Run, name: str) -> str:
 
 
 def _plain(number: Decimal) -> str:
-    return f"{number:f}"
+    """Write a number as it was told, but for digits that no instrument has."""
+    exponent = number.as_tuple().exponent
+    return f"≈{number:.4f}" if isinstance(exponent, int) and exponent < -_MOST_DECIMALS else f"{number:f}"

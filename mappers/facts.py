@@ -47,14 +47,14 @@ class Quantity(msgspec.Struct, frozen=True, omit_defaults=True, tag="quantity"):
 
 
 Value = Quantity | Coding | str | bool | tuple[Decimal | None, ...] | None
-"""A quantity, a code, a text, yes/no, an evenly sampled series (gaps are None), or nothing (the fact itself says it)."""
+"""A quantity, a code, a text, yes/no, an evenly sampled series (gaps are None), or nothing (the fact says it all)."""
 
 
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a statement stands in what an EHR sent.
 
-    `id` is the logical id, or "" where the source gave none; `place` then tells file and entry. `path` is the FHIRPath-like
-    place inside the resource ("component[1]"), "" for the whole. All of it is patient data: seal it.
+    `id` is the logical id, or "" where the source gave none; `place` then tells file and entry. `path` is the
+    FHIRPath-like place inside the resource ("component[1]"), "" for the whole. All of it is patient data: seal it.
     """
 
     source: str
@@ -76,8 +76,8 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, tag="fact"):
     Parameters
     ----------
     name
-        Our word for what is stated, from the tables ("creatinine", "systolic-pressure", "diabetes"), or "" where the tables
-        have none and `code` alone says it.
+        Our word for what is stated, from the tables ("creatinine", "systolic-pressure", "diabetes"), or "" where the
+        tables have none and `code` alone says it.
     code
         The standard code; `said` keeps the codes and the text as the source sent them.
     value
@@ -108,7 +108,7 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, tag="fact"):
 
 
 class Link(msgspec.Struct, frozen=True, omit_defaults=True, tag="link"):
-    """A resource that says nothing about the patient by itself and that a fact uses (a Medication, a panel of results)."""
+    """A resource that says nothing about the patient by itself and that a fact uses (a Medication, a panel)."""
 
     origin: Origin
     target: str  # the resource that uses it, or is joined by it
@@ -117,7 +117,8 @@ class Link(msgspec.Struct, frozen=True, omit_defaults=True, tag="link"):
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True, tag="refusal"):
     """A resource, or a part of one, that is not understood, and why.
 
-    `reason` is stable and documented (see `mappers.ledger.REASONS`); `said` is what stood there (patient data: seal it).
+    `reason` is stable and documented (see `mappers.ledger.REASONS`); `said` is what stood there (patient data: seal
+    it).
     """
 
     reason: str

@@ -21,8 +21,8 @@ _FHIR = re.compile(
 class When(msgspec.Struct, frozen=True, order=True):
     """A FHIR date, dateTime or instant: the span of time that it may mean.
 
-    `earliest` and `latest` are UTC and bound the instant; they differ by what was not told. `text` is what was told. Order is
-    by `earliest`, then `latest`.
+    `earliest` and `latest` are UTC and bound the instant; they differ by what was not told. `text` is what was told.
+    Order is by `earliest`, then `latest`.
     """
 
     earliest: datetime
@@ -37,8 +37,8 @@ class When(msgspec.Struct, frozen=True, order=True):
 def read_when(text: object) -> When | None:
     """Read a FHIR date or dateTime; `None` where it is not one. A time without a zone is not an instant and is `None`.
 
-    Source: FHIR R4 section 2.24.0.1 (date, dateTime, instant). A calendar date is taken to hold in any zone of the Earth
-    (UTC-12 to UTC+14), so `earliest` and `latest` of a day are 50 hours apart.
+    Source: FHIR R4 section 2.24.0.1 (date, dateTime, instant). A calendar date is taken to hold in any zone of the
+    Earth (UTC-12 to UTC+14), so `earliest` and `latest` of a day are 50 hours apart.
     """
     if not isinstance(text, str) or not (match := _FHIR.fullmatch(text)):
         return None

@@ -6,7 +6,6 @@ A run and a missing answer hold patient data; both can be written to JSON and re
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from datetime import datetime
 from itertools import chain
 from typing import Literal
@@ -122,7 +121,7 @@ def simulate(model: TwinModel, profile: Profile, members: int = 1, seed: int = 0
         model=model.name,
         title=model.title,
         version=model.version,
-        settings=_settings(model),
+        settings=model.settings,
         at=profile.at,
         valid_at=str(anchor) if anchor else profile.at.isoformat(),
         inputs=tuple(_inputs(model, found, used, derived)),
@@ -226,7 +225,3 @@ def _missing(
     return Missing(
         model.name, model.title, model.version, profile.at, tuple(dict.fromkeys(lacks.values())), reasons, nearest, say
     )
-
-
-def _settings(model: TwinModel) -> dict[str, str]:
-    return {field.name: str(getattr(model, field.name)) for field in fields(model)}

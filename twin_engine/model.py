@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -197,6 +197,12 @@ class TwinModel(ABC):
     holds_for: ClassVar[tuple[Range, ...]] = ()
     valid_at: ClassVar[str] = ""  # the need whose time the results refer to; by default the time of the profile
     card: ClassVar[Card]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Name the settings of this model with their values, as text."""
+        told: Any = self  # a model without settings need not be a dataclass
+        return {field.name: str(getattr(told, field.name)) for field in fields(told)} if is_dataclass(told) else {}
 
     def derive(self, inputs: Mapping[str, float]) -> Mapping[str, float]:
         """Compute the quantities between inputs and outputs that `holds_for` names, so far as the inputs allow."""

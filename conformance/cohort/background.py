@@ -38,7 +38,7 @@ def check_up(
     haemoglobin: float = 14.2,
     pulse: float = 68.0,
 ) -> str:
-    """Write a yearly check-up; `cholesterol` is total, HDL and triglycerides in mg/dL, or `None` where it was not drawn."""
+    """Write a yearly check-up; `cholesterol` is total, HDL and triglycerides in mg/dL, `None` where not drawn."""
     when = chart.at(ago, 9)
     visit = chart.visit(when)
     vital_signs(chart, when, systolic, diastolic, visit=visit, pulse=pulse)

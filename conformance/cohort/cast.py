@@ -36,8 +36,8 @@ MRN: Final = MappingProxyType(
 class Role:
     """A row of the cast.
 
-    `habit` is what the EHRs after the first write differently; `shared` the identifier that all of them know, "" for none;
-    `like` names another role whose names, birthday or address this one shares.
+    `habit` is what the EHRs after the first write differently; `shared` the identifier that all of them know, "" for
+    none; `like` names another role whose names, birthday or address this one shares.
     """
 
     id: str
@@ -81,7 +81,8 @@ CAST: Final = (
 def cast(rng: np.random.Generator, today: date) -> list[Person]:
     """Give every role a name, a birthday and the faces that its EHRs know.
 
-    The year of birth is that of `today` less the age of the role, so a birthday still to come makes them a year younger.
+    The year of birth is that of `today` less the age of the role, so a birthday still to come makes them a year
+    younger.
     """
     people: dict[str, Person] = {}
     dealt = {role.id: names for role, names in zip(CAST, deal(rng, [role.sex for role in CAST]), strict=True)}
@@ -91,7 +92,7 @@ def cast(rng: np.random.Generator, today: date) -> list[Person]:
         home = _address(rng, number)
         if role.like == "p23":  # twins: born the same day, at home in the same house
             born, home = people["p23"].born, people["p23"].faces["harbor"].address
-        faces = {
+        faces: dict[str, Face] = {
             ehr: _face(role, ehr, first=place == 0, number=number, names=names, home=home, rng=rng)
             for place, ehr in enumerate(role.ehrs)
         }
@@ -121,7 +122,8 @@ def _face(
     if role.shared == "region":
         identifiers.append(Identifier(REGION, f"RX-{4000 + 173 * number}-{number * 29 % 97:02d}", "NI"))
     if role.shared == "ssn":
-        # 9xx with a group below 50 is neither a social security number nor a taxpayer number (SSA POMS RM 10201.035; IRS Pub. 1915).
+        # 9xx with a group below 50 is neither a social security number nor a taxpayer number (SSA POMS RM 10201.035;
+        # IRS Pub. 1915).
         digits = (f"{900 + number}", f"{10 + number}", f"{4000 + 31 * number}")
         identifiers.append(Identifier(SSN, ("" if ehr == "lakeside" else "-").join(digits), "SS"))
     phone = f"555-01{(number * 7) % 100:02d}"  # 555-0100 to 555-0199 are kept for fiction

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Literal
 
 import numpy as np
 
 from conformance.cohort import event
-from conformance.cohort.concept import EhrName, Term, analyte, term
+from conformance.cohort.concept import OFFSETS, EhrName, Term, analyte, term
 from conformance.cohort.person import Person
 
 __all__ = ["Chart"]
 
 
 class Chart:
-    """Collects the events of one person. All chance comes from `rng`; all times are before the end of `today` in UTC.
+    """Collects the events of one person. All chance comes from `rng`; all that happens is over before `today` begins.
 
     `ehr` is where things happen until told otherwise; every verb returns the key of what it wrote.
     """
@@ -28,17 +28,18 @@ class Chart:
         self.events: list[event.Event] = []
         self.ehr: EhrName = next(iter(person.faces.values())).ehr
 
-    # -- time and chance ------------------------------------------------------------------------------------------------------
+    # -- time and chance ---------------------------------------------------------------------------
 
     def day(self, ago: int) -> date:
-        """Return the date so many days ago."""
-        return self.today - timedelta(days=ago)
+        """Return the date so many days before the eve of `today`."""
+        return self.today - timedelta(days=ago + 1)
 
     def at(self, ago: int, hour: int = 9, minute: int | None = None) -> datetime:
-        """Return a moment so many days ago (at least one); the minute is left to chance unless told."""
+        """Return a moment so many days before the eve, on the clock of the EHR; the minute is chance unless told."""
         if minute is None:
             minute = int(self.rng.integers(0, 60))
-        return datetime.combine(self.day(max(ago, 1)), time(hour, minute), UTC)
+        zone = timezone(timedelta(hours=OFFSETS[self.ehr]))
+        return datetime.combine(self.day(ago), time(hour, minute), zone)
 
     def noise(self, sd: float) -> float:
         """Draw a deviation, held within two and a half standard deviations so that a story stays what it is."""
@@ -48,7 +49,7 @@ class Chart:
         """Return the age at a moment."""
         return self.person.age(when.date())
 
-    # -- what happens ---------------------------------------------------------------------------------------------------------
+    # -- what happens ------------------------------------------------------------------------------
 
     def visit(
         self,
@@ -79,7 +80,7 @@ class Chart:
         note: str = "",
         also: tuple[EhrName, ...] = (),
     ) -> str:
-        """Write one result; a text value that is the name of an answer becomes that answer. `also` holds copies of it."""
+        """Write one result; a text is the name of an answer in the table. `also` names EHRs that hold a copy."""
         what = analyte(name)
         said: Decimal | Term | event.Series | str | bool
         if isinstance(value, bool | event.Series):
@@ -90,10 +91,22 @@ class Chart:
             said = what.value(float(value))
         return self._add(
             event.Measurement(
-                self._key(), (*self._here(), *also), when, what, said, (), comparator, visit, unit, unit_text,
-                coded, void, preliminary, note,
+                self._key(),
+                (*self._here(), *also),
+                when,
+                what,
+                said,
+                (),
+                comparator,
+                visit,
+                unit,
+                unit_text,
+                coded,
+                void,
+                preliminary,
+                note,
             )
-        )  # fmt: skip
+        )
 
     def parts(
         self,
@@ -110,10 +123,18 @@ class Chart:
         held = tuple((analyte(part), analyte(part).value(number)) for part, number in parts.items())
         return self._add(
             event.Measurement(
-                self._key(), self._here(), when, analyte(name), None, held, visit=visit, unit=unit, note=note,
+                self._key(),
+                self._here(),
+                when,
+                analyte(name),
+                None,
+                held,
+                visit=visit,
+                unit=unit,
+                note=note,
                 body_site=body_site,
             )
-        )  # fmt: skip
+        )
 
     def report(self, name: str, results: list[str], when: datetime, *, visit: str = "", conclusion: str = "") -> str:
         """Write a panel or an examination."""
@@ -158,7 +179,18 @@ class Chart:
         amount = None if dose is None else Decimal(repr(float(dose))).quantize(Decimal(1).scaleb(-digits))
         return self._add(
             event.Medication(
-                self._key(), self._here(), kind, term("medicine", name), start, end, status, amount, unit, daily, text, visit
+                self._key(),
+                self._here(),
+                kind,
+                term("medicine", name),
+                start,
+                end,
+                status,
+                amount,
+                unit,
+                daily,
+                text,
+                visit,
             )
         )
 
@@ -179,7 +211,9 @@ class Chart:
 
     def allergy(self, name: str, recorded: date, reaction: str = "", *, high: bool = False) -> str:
         """Write an allergy, or with the name "none" that there is none."""
-        category: Literal["medication", "food", ""] = "" if name == "none" else "food" if name == "peanut" else "medication"
+        category: Literal["medication", "food", ""] = (
+            "" if name == "none" else "food" if name == "peanut" else "medication"
+        )
         shown = term("reaction", reaction) if reaction else None
         return self._add(
             event.Allergy(self._key(), self._here(), term("allergy", name), recorded, category, high, shown)

@@ -1,6 +1,7 @@
 """What things are called: codes, units and scales of the three EHRs, from tables of the cohort's own.
 
-The tables are not those of `mappers`, and on purpose: the simulator must not agree with our own mapping by construction.
+The tables are not those of `mappers`, and on purpose: the simulator must not agree with our own mapping by
+construction.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ __all__ = [
     "ANALYTES",
     "EHRS",
     "LOINC",
+    "OFFSETS",
     "TERMS",
     "UCUM",
     "Analyte",
@@ -30,6 +32,8 @@ __all__ = [
 
 EhrName = Literal["lakeside", "harbor", "summit"]
 EHRS: Final[tuple[EhrName, ...]] = ("lakeside", "harbor", "summit")
+OFFSETS: Final[Mapping[EhrName, int]] = MappingProxyType({"lakeside": -6, "harbor": 1, "summit": -5})
+"""Hours from UTC of each EHR's clock, the year round."""
 
 LOINC: Final = "http://loinc.org"
 UCUM: Final = "http://unitsofmeasure.org"
@@ -58,7 +62,8 @@ class Coding:
 class Scale:
     """How one EHR codes an analyte and in which unit, with how many digits, it reports it.
 
-    `unit` is UCUM, "" for what has no number. A value made in the `summit` scale is reported as value * factor + offset.
+    `unit` is UCUM, "" for what has no number. A value made in the `summit` scale is reported as value * factor +
+    offset.
     """
 
     coding: Coding
@@ -122,7 +127,7 @@ def _scale(row: Mapping[str, Any]) -> Scale:
 def _analytes() -> Iterator[Analyte]:
     for name, row in _table("analytes").items():
         home = row["summit"]
-        scales = {ehr: _scale({**home, **row.get(ehr, {})}) for ehr in EHRS}
+        scales: dict[str, Scale] = {ehr: _scale({**home, **row.get(ehr, {})}) for ehr in EHRS}
         yield Analyte(name, row["category"], row["local"], MappingProxyType(scales))
 
 

@@ -1,6 +1,7 @@
 """What happens to people, told without any FHIR version: each renderer writes it in its own shapes.
 
-A `key` names an event within its person. `where` lists the EHRs that hold it: one as a rule, two for a result that was copied.
+A `key` names an event within its person. `where` lists the EHRs that hold it: one as a rule, two for a result that
+was copied.
 """
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ class Immunisation:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """What surrounds care and is no clinical statement that a twin computes on: plans, goals, cover, claims, requests."""
+    """What surrounds care and is nothing that a twin computes on: plans, goals, cover, claims, requests."""
 
     key: str
     where: tuple[EhrName, ...]
@@ -188,14 +189,4 @@ class Paper:
     visit: str = ""
 
 
-Event = (
-    Encounter
-    | Measurement
-    | Report
-    | Problem
-    | Medication
-    | Procedure
-    | Allergy
-    | Immunisation
-    | Paper
-)
+Event = Encounter | Measurement | Report | Problem | Medication | Procedure | Allergy | Immunisation | Paper

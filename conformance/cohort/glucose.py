@@ -1,8 +1,8 @@
 """Glucose under a sensor: days of five-minute readings that answer to meals, insulin and sleep.
 
-It is a shape, not a model of physiology: the twin's own models must not be tested on data that they made. Each meal raises glucose
-as the difference of two exponentials and its bolus lowers it later; sleep has a dawn rise; the sensor adds second-order autoregressive
-noise with the coefficients of Vettoretti 2019 (Sensors 19:5320).
+It is a shape, not a model of physiology: the twin's own models must not be tested on data that they made. Each meal
+raises glucose as the difference of two exponentials and its bolus lowers it later; sleep has a dawn rise; the sensor
+adds second-order autoregressive noise with the coefficients of Vettoretti 2019 (Sensors 19:5320).
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def sensor_days(
 ) -> list[list[int | None]]:
     """Draw the readings, mg/dL, of consecutive days; `None` where the sensor was silent.
 
-    `base` is the fasting level; `sensitivity` how many mg/dL a unit of bolus takes away in the end. Readings are held within
-    the 40 to 400 mg/dL that sensors report.
+    `base` is the fasting level; `sensitivity` how many mg/dL a unit of bolus takes away in the end. Readings are held
+    within the 40 to 400 mg/dL that sensors report.
     """
     minutes = np.arange(len(days) * DAY) * 5.0
     level = base + 14.0 * np.exp(-(((minutes % 1440.0) - 360.0) ** 2) / (2 * 90.0**2))  # the dawn rise

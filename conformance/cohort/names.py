@@ -26,6 +26,7 @@ FAMILIES = (
     "Quillstead", "Rowanbeck", "Saltmarten", "Thornivar", "Underholt", "Violantes", "Willowmere", "Yarrowgate",
     "Zephyrman", "Amberlund", "Bramblecote", "Candlewick", "Dovetailor", "Emberstone", "Foxgloven", "Gorsemoor",
 )  # fmt: skip
+FORMER = ("Wintergale", "Peverstone", "Hazelmund", "Tollbrook", "Merrowin", "Stonnager")
 ACCENTED = ("Mírela", "Zoë", "Renée", "Ánnika")
 ACCENTED_FAMILIES = ("Lörandel", "Núñovar", "Ståhlgren", "Çelimond")
 
@@ -54,13 +55,13 @@ def plain(text: str) -> str:
 def deal(rng: np.random.Generator, sexes: Sequence[Sex]) -> list[Names]:
     """Deal names to people of these sexes; no given and no family name comes twice."""
     women, men, families = _shuffled(rng, WOMEN), _shuffled(rng, MEN), _shuffled(rng, FAMILIES)
+    former = _shuffled(rng, FORMER)
     dealt = []
-    for sex in sexes:
+    for number, sex in enumerate(sexes):
         pool, others = (women, WOMEN) if sex == "female" else (men, MEN)
         given = pool.pop()
         middle = str(others[(others.index(given) + 5) % len(others)])
-        dealt.append(Names(given, middle, families.pop(), given[:3] + "y", families[0]))
-        families = families[1:] + families[:1]
+        dealt.append(Names(given, middle, families.pop(), given[:3] + "y", former[number % len(former)]))
     return dealt
 
 

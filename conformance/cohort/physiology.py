@@ -1,6 +1,7 @@
 """The arithmetic that makes a chart coherent: what follows from what.
 
-The cohort has its own copies of these formulas, so that a mistake in a model of the twin does not hide in its test data.
+The cohort has its own copies of these formulas, so that a mistake in a model of the twin does not hide in its test
+data.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ def egfr(creatinine: float, age: int, sex: str) -> float:
     """Estimate GFR, mL/min/1.73 m2, from creatinine in mg/dL: CKD-EPI 2021 (Inker 2021, N Engl J Med 385:1737)."""
     kappa, alpha, factor = (0.7, -0.241, 1.012) if sex == "female" else (0.9, -0.302, 1.0)
     ratio = creatinine / kappa
-    return 142.0 * min(ratio, 1.0) ** alpha * max(ratio, 1.0) ** -1.2 * 0.9938**age * factor
+    rate: float = 142.0 * min(ratio, 1.0) ** alpha * max(ratio, 1.0) ** -1.2 * 0.9938**age * factor
+    return rate
 
 
 def egfr_mdrd(creatinine: float, age: int, sex: str) -> float:
-    """Estimate GFR as laboratories did before: the IDMS-traceable MDRD equation (Levey 2006, Ann Intern Med 145:247)."""
-    return 175.0 * creatinine**-1.154 * age**-0.203 * (0.742 if sex == "female" else 1.0)
+    """Estimate GFR as laboratories did before: MDRD, traceable to IDMS (Levey 2006, Ann Intern Med 145:247)."""
+    rate: float = 175.0 * creatinine**-1.154 * age**-0.203 * (0.742 if sex == "female" else 1.0)
+    return rate
 
 
 def friedewald(total: float, hdl: float, triglycerides: float) -> float:
@@ -43,4 +46,3 @@ def mean_pressure(systolic: float, diastolic: float) -> float:
 def pounds_inches(kilograms: float, centimetres: float) -> tuple[float, float]:
     """Convert to the units in which weight and height are made here."""
     return kilograms / 0.45359237, centimetres / 2.54
-

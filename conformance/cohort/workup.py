@@ -1,7 +1,8 @@
 """The examinations that stories share: vital signs, laboratory panels, an echo, and the questions of every visit.
 
-A panel is drawn around the few values that matter to the story; the others are those of a healthy adult, with noise. What can be
-derived (eGFR, BMI, LDL, mean pressure) is derived from the values as reported, so that a reader can check it.
+A panel is drawn around the few values that matter to the story; the others are those of a healthy adult, with noise.
+What can be derived (eGFR, BMI, LDL, mean pressure) is derived from the values as reported, so that a reader can check
+it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ Unit = Literal["coded", "text", "missing"]
 
 
 def pressure(
-    chart: Chart, systolic: float, diastolic: float, when: datetime, *, visit: str = "", unit: Unit = "coded", note: str = ""
+    chart: Chart,
+    systolic: float,
+    diastolic: float,
+    when: datetime,
+    *,
+    visit: str = "",
+    unit: Unit = "coded",
+    note: str = "",
 ) -> str:
     """Write a blood pressure with its two components."""
     return chart.parts(
@@ -40,7 +48,9 @@ def home_pressure(chart: Chart, ago: int, systolic: float, diastolic: float, *, 
         )
 
 
-def body(chart: Chart, kilograms: float, centimetres: float, when: datetime, *, visit: str = "", height: bool = True) -> None:
+def body(
+    chart: Chart, kilograms: float, centimetres: float, when: datetime, *, visit: str = "", height: bool = True
+) -> None:
     """Write weight and, unless it was not taken, height and body mass index."""
     pounds, inches = physiology.pounds_inches(kilograms, centimetres)
     chart.measure("body-weight", pounds, when, visit=visit)
@@ -114,9 +124,7 @@ def basics(
     return chart.report("basic-metabolic", keys, when, visit=visit)
 
 
-def lipids(
-    chart: Chart, when: datetime, total: float, hdl: float, triglycerides: float, *, visit: str = ""
-) -> str:
+def lipids(chart: Chart, when: datetime, total: float, hdl: float, triglycerides: float, *, visit: str = "") -> str:
     """Write a lipid panel; LDL follows from the other three."""
     made = {
         "total-cholesterol": round(total + chart.noise(4.0)),

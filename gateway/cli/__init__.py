@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 from collections.abc import Sequence
+from importlib.resources import files
 
 from cyclopts import App, CycloptsError
 
 from gateway import __version__
+from gateway.neighbours import refuse_neighbours
 from security.errors import Fault
 
 __all__ = ["app", "main"]
@@ -19,14 +22,25 @@ app = App(
     help="Keep an encrypted twin of each patient in your EHRs: pull, normalise, simulate, write back, audit.",
     help_epilogue="Exit status: 0 done, 1 failed, 2 wrong use, 3 try again later, 4 not allowed, 5 done in part.",
 )
-for _name in ("demo", "doctor", "pull", "list", "show", "refusals", "simulate", "propose", "send"):
-    app.command(f"gateway.cli.{_name}:{_name}_", name=_name)
+
 _audit = App(name="audit", help="Ask the audit log who saw what, and whether it is whole.")
-for _name in ("list", "verify"):
-    _audit.command(f"gateway.cli.audit:{_name}_", name=_name)
 _model = App(name="model", help="See which models there are and on what evidence they stand.")
+
+
+def _register(to: App, name: str, module: str) -> None:
+    """Offer a command that is imported when it runs, so that help comes at once; its docstring is read as text."""
+    source = files("gateway.cli").joinpath(f"{module}.py").read_text("utf-8")
+    functions = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
+    docstring = next(ast.get_docstring(node) for node in functions if node.name == f"{name}_") or ""
+    to.command(f"gateway.cli.{module}:{name}_", name=name, help=docstring.partition("\n\nParameters\n")[0])
+
+
+for _name in ("demo", "doctor", "pull", "list", "show", "refusals", "simulate", "propose", "send"):
+    _register(app, _name, _name)
+for _name in ("list", "verify"):
+    _register(_audit, _name, "audit")
 for _name in ("list", "show", "check"):
-    _model.command(f"gateway.cli.model:{_name}_", name=_name)
+    _register(_model, _name, "model")
 app.command(_audit)
 app.command(_model)
 
@@ -35,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     said = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        refuse_neighbours()
         status = app(said, result_action="return_value", exit_on_error=False, print_error=True)
     except Fault as fault:
         print(f"twin: {fault.message}", file=sys.stderr)  # noqa: T201 - the one place where a failure is told

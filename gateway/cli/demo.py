@@ -41,7 +41,7 @@ def demo_(*, headless: bool = False, port: int = 0, options: Options = Options()
         if options.json:
             print_json(summary.as_json())
         else:
-            _tell(home, summary)
+            _tell(home, summary, stays=options.home is not None)
         if not headless:
             serve_twin(home, summary.example, port or _free_port(), _invite)
         if options.home is not None:
@@ -50,10 +50,10 @@ def demo_(*, headless: bool = False, port: int = 0, options: Options = Options()
     return 0 if verified and not summary.failed and not summary.written_again else 1
 
 
-def _tell(home: Home, summary: Summary) -> None:
+def _tell(home: Home, summary: Summary, *, stays: bool) -> None:
     say("1. Pulled from three EHRs that disagree")
     for report in summary.reports:
-        show_report(report)
+        show_report(report, stays=stays)
     say()
     say(f"2. Linked into {summary.twins} twins, each sealed under its own key")
     say(f"   {summary.over_several_sources} of them are known in several EHRs")

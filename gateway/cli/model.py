@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict
 
 from gateway.cli.terminal import Options, print_json, print_table, say
 from gateway.settings import load_settings
@@ -48,7 +48,7 @@ def show_(name: str, /, *, options: Options = Options()) -> None:
                 "version": model.version,
                 "needs": [asdict(n) for n in model.needs],
                 "card": asdict(model.card),
-                "settings": _settings(model),
+                "settings": model.settings,
             }
         )
         return
@@ -75,11 +75,11 @@ def show_(name: str, /, *, options: Options = Options()) -> None:
     )
     for field, text in asdict(model.card).items():
         say(f"{field.replace('_', ' ').capitalize()}: {text}")
-    if settings := _settings(model):
+    if settings := model.settings:
         say("Settings: " + ", ".join(f"{k} = {v}" for k, v in settings.items()))
 
 
-def check_(name: str, /, *, options: Options = Options()) -> None:
+def check_(name: str, /, *, options: Options = Options()) -> int:
     """Check that a model keeps the contract; the same checks run on models from outside.
 
     Parameters
@@ -88,11 +88,16 @@ def check_(name: str, /, *, options: Options = Options()) -> None:
         The model's name.
     """
     model = _model(name, options)
-    check_model(model)
+    problems = check_model(model)
     if options.json:
-        print_json({"model": model.name, "ok": True})
+        print_json({"model": model.name, "ok": not problems, "problems": problems})
+    elif problems:
+        say(f"{model.name} {model.version} does not keep the contract:")
+        for problem in problems:
+            say(f"  {problem}")
     else:
         say(f"{model.name} {model.version} keeps the contract.")
+    return 1 if problems else 0
 
 
 def _model(name: str, options: Options) -> TwinModel:
@@ -100,7 +105,3 @@ def _model(name: str, options: Options) -> TwinModel:
     if name not in known:
         raise UnknownName("model", name, known)
     return known[name]
-
-
-def _settings(model: TwinModel) -> dict[str, str]:
-    return {f.name: str(getattr(model, f.name)) for f in fields(model)} if is_dataclass(model) else {}

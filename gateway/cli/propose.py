@@ -41,5 +41,6 @@ def propose_(twin: str, /, *, options: Options = Options()) -> int:
                 for p in found
             ),
         )
-        say(f"To see what would be written: twin send {twin} --dry-run. To write it: twin send {twin}")
+        if any(not p.left_out for p in found):
+            say(f"To see what would be written: twin send {twin} --dry-run. To write it: twin send {twin}")
     return 0 if any(not p.left_out for p in found) else 5

@@ -73,8 +73,8 @@ async def _pull(home: Home, name: str, told: SourceSettings) -> Report:
             return await ingest(home, source, tell)
 
 
-def show_report(report: Report) -> None:
-    """Tell a person what one pull brought."""
+def show_report(report: Report, *, stays: bool = True) -> None:
+    """Tell a person what one pull brought; `stays` where the store is there afterwards."""
     count = report.ledger
     resumed = " (went on from where the last try stopped)" if report.resumed else ""
     version = report.fhir_version or "no FHIR version"
@@ -93,7 +93,8 @@ def show_report(report: Report) -> None:
         print_table(
             "", [">Refused", "Reason"], sorted(((n, f"{reason}") for reason, n in count.refusals.items()), reverse=True)
         )
-        say("  To see each with its place: twin refusals " + report.source)
+        if stays:
+            say("  To see each with its place: twin refusals " + report.source)
 
 
 def _label(folder: Path) -> str:

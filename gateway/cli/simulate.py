@@ -10,7 +10,7 @@ from gateway.cli.terminal import Options, print_json, print_table, say
 from gateway.home import Home
 from gateway.settings import load_settings
 from gateway.simulation import open_twin, run_model
-from gateway.wording import output_value, said_name, said_value, source_of_input
+from gateway.wording import not_computed, output_value, said_name, said_value, source_of_input
 from twin_engine import Missing, Run
 
 __all__ = ["show_missing", "show_run", "simulate_"]
@@ -78,8 +78,8 @@ def show_run(run: Run) -> None:
             for i in run.inputs
         ),
     )
-    for title, reason in run.not_computed.items():
-        say(f"Not computed, {title}: {reason}")
+    for names, reason in not_computed(run):
+        say(f"Not computed, {names}: {reason}")
     for text in run.assumptions:
         say(f"Assumed: {text}")
     say(f"{run.limits} {run.citation}")

@@ -16,6 +16,7 @@ from rich.table import Table
 
 __all__ = ["Options", "note", "print_json", "print_table", "progress", "say"]
 
+_encoder = msgspec.json.Encoder(decimal_format="number")
 _out = Console(highlight=False, soft_wrap=True)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -42,7 +43,7 @@ class Options:
 
 def print_json(value: Any) -> None:
     """Write one JSON object to stdout; decimals stay numbers with their digits."""
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value, decimal_format="number"), indent=2) + b"\n")
+    sys.stdout.buffer.write(msgspec.json.format(_encoder.encode(value), indent=2) + b"\n")
     sys.stdout.flush()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from gateway import __version__
 from gateway.home import Home, now
 from gateway.simulation import audit_reference, load_run
 from gateway.store import SavedRun, TwinRecord
@@ -80,7 +81,7 @@ def _propose_to(home: Home, record: TwinRecord, saved: SavedRun, run: Run, sourc
             else "its FHIR version is not known"
         )
         return Proposed(saved.model, source, "", (), why)
-    bundle = render(_result(home, saved, run, source), version, patient, "fhirtwin")
+    bundle = render(_result(home, saved, run, source), version, patient=patient, sender=f"fhirtwin {__version__}")
     check(bundle, version)
     delivery = home.blind.of("delivery", f"{saved.id} {source}")
     is_new = home.store.propose(

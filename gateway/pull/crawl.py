@@ -22,6 +22,7 @@ __all__ = ["SearchCrawl"]
 _SAID_NO = frozenset(range(400, 500)) - {401, 408, 425, 429}  # answers about one question; the rest is about all
 _EXPIRED = frozenset({400, 404, 410})  # what servers say to a next link that they have forgotten (hapi-fhir#7220)
 _UNFILLED = 5  # empty pages in a row that we walk through; some servers filter behind the paging (hapi-fhir#5198)
+_PAGES = 100_000  # of one question; nobody walks further, and a loop that hides from all else ends here
 _NONSENSE = "fhirtwin-no-such-parameter"
 
 
@@ -193,7 +194,8 @@ class SearchCrawl:
             question.next = self._connection.resolve(link, url)
         except ForeignUrlError as error:
             raise _Stopped("foreign-next-link") from error
-        if not self._urls.add(question.next.encode()) or not is_new or question.unfilled > _UNFILLED:
+        is_known = not self._urls.add(question.next.encode())
+        if is_known or not is_new or question.unfilled > _UNFILLED or question.pages >= _PAGES:
             raise _Stopped("loop")
 
     async def _count(self, type_: str) -> int | None:

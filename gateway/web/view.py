@@ -14,7 +14,7 @@ from gateway.home import Home
 from gateway.simulation import load_run
 from gateway.store import TwinRecord
 from gateway.web.chart import Chart, Dot, draw
-from gateway.wording import output_value, said_name, said_value, source_of_input
+from gateway.wording import not_computed, output_value, said_name, said_value, source_of_input
 from mappers.facts import Fact, Quantity, Refusal
 from twin_engine import Missing, Run
 
@@ -143,7 +143,7 @@ def _run(run: Run) -> Cells:
         "valid_at": run.valid_at,
         "outputs": outputs,
         "inputs": inputs,
-        "not_computed": [f"{name} is not computed: {why}" for name, why in run.not_computed.items()],
+        "not_computed": [f"Not computed, {names}: {why}" for names, why in not_computed(run)],
         "assumptions": run.assumptions,
         "limits": run.limits,
         "citation": run.citation,

@@ -12,7 +12,7 @@ from typing import Any
 
 from fhir.resources.R4B.bundle import Bundle as BundleR4
 from fhir.resources.STU3.bundle import Bundle as BundleSTU3
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mappers.outbound.names import AIAST, SIMULATED_TAG
 from mappers.versions import FhirVersion
@@ -20,39 +20,38 @@ from security.errors import NotFhir
 
 __all__ = ["check"]
 
-_CLASSES = {"r4": BundleR4, "stu3": BundleSTU3}
-_ANY = frozenset({"resourceType", "id", "meta", "text"})
+_CLASSES: dict[str, type[BaseModel]] = {"r4": BundleR4, "stu3": BundleSTU3}
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # DSTU2 (1.0.2) StructureDefinitions: the elements that must be there, and those that we may write.
 _REQUIRED = {
-    "Device": frozenset({"type"}),
-    "Observation": frozenset({"status", "code"}),
-    "RiskAssessment": frozenset[str](),
-    "Provenance": frozenset({"target", "recorded"}),
+    "Device": _names("type"),
+    "Observation": _names("status code"),
+    "RiskAssessment": _names(""),
+    "Provenance": _names("target recorded"),
+    "Observation.related": _names("target"),
+    "RiskAssessment.prediction": _names("outcome"),
+    "Provenance.agent": _names("role"),
+    "Provenance.entity": _names("role type reference"),
 }
 _ALLOWED = {
-    "Device": _ANY | {"identifier", "type", "note", "status", "manufacturer", "model", "version"},
-    "Observation": _ANY
-    | {
-        "identifier",
-        "status",
-        "category",
-        "code",
-        "subject",
-        "effectiveDateTime",
-        "issued",
-        "valueQuantity",
-        "comments",
-    }
-    | {"method", "device", "related"},
-    "RiskAssessment": _ANY
-    | {"identifier", "subject", "date", "condition", "performer", "method", "basis", "prediction", "mitigation"},
-    "Provenance": _ANY | {"target", "period", "recorded", "reason", "activity", "policy", "agent", "entity"},
-}
-_REQUIRED_INSIDE = {
-    "Observation.related": frozenset({"target"}),
-    "RiskAssessment.prediction": frozenset({"outcome"}),
-    "Provenance.agent": frozenset({"role"}),
-    "Provenance.entity": frozenset({"role", "type", "reference"}),
+    "Device": _names("resourceType meta text identifier type note status manufacturer model version"),
+    "Observation": _names(
+        "resourceType meta text identifier status code subject effectiveDateTime issued valueQuantity comments method"
+        " device related"
+    ),
+    "RiskAssessment": _names(
+        "resourceType meta text identifier subject date performer method basis prediction mitigation"
+    ),
+    "Provenance": _names("resourceType meta text target period recorded reason activity policy agent entity"),
+    "Observation.related": _names("type target"),
+    "RiskAssessment.prediction": _names("outcome probabilityDecimal whenPeriod rationale"),
+    "Provenance.agent": _names("role actor"),
+    "Provenance.entity": _names("role type reference display"),
 }
 
 
@@ -80,16 +79,21 @@ def _of_the_version(bundle: dict[str, Any], version: FhirVersion) -> Iterator[st
 
 
 def _dstu2(at: str, resource: dict[str, Any]) -> Iterator[str]:
-    kind = resource.get("resourceType", "")
+    kind = str(resource.get("resourceType", ""))
     if kind not in _ALLOWED:
         yield f"{at}.resourceType"
         return
-    for name in (_REQUIRED[kind] - resource.keys()) | (resource.keys() - _ALLOWED[kind]):
-        yield f"{at}.{name}"
+    yield from _elements(at, kind, resource)
     for name, value in resource.items():
-        for index, part in enumerate(value if isinstance(value, list) else []):
-            for missing in _REQUIRED_INSIDE.get(f"{kind}.{name}", frozenset()) - part.keys():
-                yield f"{at}.{name}.{index}.{missing}"
+        if f"{kind}.{name}" in _ALLOWED:
+            for index, part in enumerate(value):
+                yield from _elements(f"{at}.{name}.{index}", f"{kind}.{name}", part)
+
+
+def _elements(at: str, kind: str, part: dict[str, Any]) -> Iterator[str]:
+    """Name the elements that are missing, and those that DSTU2 does not have there."""
+    for name in (_REQUIRED[kind] - part.keys()) | (part.keys() - _ALLOWED[kind]):
+        yield f"{at}.{name}"
 
 
 def _of_ours(bundle: dict[str, Any]) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""The stories: what happens to the people of the cohort, one disease a file. A story writes into a chart and returns nothing."""
+"""The stories: what happens to the people of the cohort, one disease a file. A story writes into a chart and returns
+nothing.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ __all__ = ["tell"]
 
 
 def tell(chart: Chart) -> None:
-    """ER and PR positive, HER2 positive, stage 2A; shrinks before surgery at `summit`. `harbor` knows her by her former name.
+    """ER and PR positive, HER2 positive, stage 2A; shrinks before surgery at `summit`. `harbor` knows her by her former
+    name.
 
     Whether she ever smoked is unknown, so a cardiovascular risk cannot be had without asking.
     """
@@ -29,8 +30,12 @@ def tell(chart: Chart) -> None:
     chart.measure("stage", "stage-2a", chart.at(388, 9))
     for ago, longest, other in ((398, 27, 21), (340, 22, 17), (285, 15, 11), (240, 9, 7)):
         when = chart.at(ago, 11)
-        size = chart.parts("tumour-size", {"tumour-longest": longest, "tumour-other": other}, when,
-                           body_site="Upper outer quadrant of left breast")  # fmt: skip
+        size = chart.parts(
+            "tumour-size",
+            {"tumour-longest": longest, "tumour-other": other},
+            when,
+            body_site="Upper outer quadrant of left breast",
+        )
         chart.report("imaging-report", [size], when, conclusion=f"Left breast mass, {longest} mm.")
     for cycle in range(6):
         day = chart.at(370 - 21 * cycle, 9)

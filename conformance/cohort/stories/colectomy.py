@@ -20,13 +20,24 @@ def tell(chart: Chart) -> None:
     chart.problem("hypertension", chart.day(4500))
     chart.medicine("lisinopril", chart.day(4400), dose=20, unit="mg", daily=1)
     chart.procedure("colonoscopy", chart.at(42, 10), end=chart.at(42, 10, 45))
-    check_up(chart, 20, systolic=139, diastolic=82, kilograms=83.0, centimetres=175.0, creatinine=1.08,
-             cholesterol=(187, 46, 139), haemoglobin=11.4)  # fmt: skip
+    check_up(
+        chart,
+        20,
+        systolic=139,
+        diastolic=82,
+        kilograms=83.0,
+        centimetres=175.0,
+        creatinine=1.08,
+        cholesterol=(187, 46, 139),
+        haemoglobin=11.4,
+    )
     seen = chart.at(14, 10)
     visit = chart.visit(seen, "check-up", "colon-cancer")
     chart.measure("asa-class", "asa-3", seen, visit=visit)
     chart.measure("inr", 1.1, seen, visit=visit)
     chart.measure("albumin", 3.6, seen, visit=visit)
+    chart.measure("crp", 6, seen, visit=visit, unit="missing", note="Bedside test.")
+    chart.vaccine("pneumococcal", chart.day(14), given=False)
     chart.paper("request", "Laparoscopic right hemicolectomy", chart.day(14), procedure="colectomy")
 
     admitted = chart.at(9, 17)
@@ -35,11 +46,22 @@ def tell(chart: Chart) -> None:
     chart.procedure("general-anaesthesia", knife, end=knife + timedelta(minutes=MINUTES), visit=stay)
     chart.procedure("colectomy", knife + timedelta(minutes=25), end=knife + timedelta(minutes=MINUTES - 20), visit=stay)
     for name, minute, dose, unit in (
-        ("remifentanil", 0, 0.2, "ug/kg/min"), ("propofol", 1, 160.0, "mg"), ("rocuronium", 2, 50.0, "mg"),
-        ("propofol", 5, 0.1, "mg/kg/min"), ("rocuronium", 70, 15.0, "mg"),
-    ):  # fmt: skip
-        chart.medicine(name, knife + timedelta(minutes=minute), kind="administration", status="completed", dose=dose, unit=unit,
-                       visit=stay, digits=1)  # fmt: skip
+        ("remifentanil", 0, 0.2, "ug/kg/min"),
+        ("propofol", 1, 160.0, "mg"),
+        ("rocuronium", 2, 50.0, "mg"),
+        ("propofol", 5, 0.1, "mg/kg/min"),
+        ("rocuronium", 70, 15.0, "mg"),
+    ):
+        chart.medicine(
+            name,
+            knife + timedelta(minutes=minute),
+            kind="administration",
+            status="completed",
+            dose=dose,
+            unit=unit,
+            visit=stay,
+            digits=1,
+        )
     for minute in range(0, MINUTES + 1, 5):
         when = knife + timedelta(minutes=minute)
         systolic, pulse = _course(minute)
@@ -52,7 +74,14 @@ def tell(chart: Chart) -> None:
 
     # C-reactive protein peaks on the second day and halves about every 19 hours after that.
     for day, (protein, haemoglobin, cells, pain) in enumerate(
-        ((42, 10.4, 11.8, 5), (148, 10.1, 12.6, 4), (92, 10.0, 10.1, 3), (41, 10.2, 8.9, 3), (18, 10.4, 7.8, 2), (9, 10.6, 7.1, 1))
+        (
+            (42, 10.4, 11.8, 5),
+            (148, 10.1, 12.6, 4),
+            (92, 10.0, 10.1, 3),
+            (41, 10.2, 8.9, 3),
+            (18, 10.4, 7.8, 2),
+            (9, 10.6, 7.1, 1),
+        )
     ):
         when = chart.at(7 - day, 6)
         vital_signs(chart, when, 128, 72, visit=stay, pulse=92 - 3 * day, saturation=96)
@@ -64,7 +93,9 @@ def tell(chart: Chart) -> None:
 
 
 def _course(minute: int) -> tuple[float, float]:
-    """Return systolic pressure and heart rate: induction lowers both, laryngoscopy lifts them for minutes, waking restores."""
+    """Return systolic pressure and heart rate: induction lowers both, laryngoscopy lifts them for minutes, waking
+    restores.
+    """
     if minute < 5:
         return 142.0, 78.0
     if minute == 5:

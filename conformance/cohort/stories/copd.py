@@ -10,7 +10,9 @@ __all__ = ["tell"]
 
 
 def tell(chart: Chart) -> None:
-    """Spirometry every year and one exacerbation at `lakeside`; check-ups at `harbor`. He is the father of p07, of the same name."""
+    """Spirometry every year and one exacerbation at `lakeside`; check-ups at `harbor`. He is the father of p07, of the
+    same name.
+    """
     background(chart, "daily-smoker")
     chart.problem("copd", chart.day(2200))
     chart.vaccine("pneumococcal", chart.day(900))
@@ -34,6 +36,7 @@ def tell(chart: Chart) -> None:
     chart.measure("inhaled-oxygen", 2, ill, visit=stay)
     chart.measure("crp", 46, ill, visit=stay)
     blood_count(chart, ill, visit=stay, leukocytes=13.1, haemoglobin=15.8)
+    chart.problem("pulmonary-embolism", chart.day(230), verification="refuted")
 
     chart.ehr = "harbor"
     background(chart, "daily-smoker")

@@ -10,7 +10,8 @@ __all__ = ["tell", "tell_preserved"]
 
 
 def tell(chart: Chart) -> None:
-    """After an infarction: under four drugs the ventricle shrinks and NT-proBNP falls. Cardiology `summit`, practice `lakeside`,
+    """After an infarction: under four drugs the ventricle shrinks and NT-proBNP falls. Cardiology `summit`, practice
+    `lakeside`,
 
     and a stay at `harbor`. Kidney function is G3a, so albumin in the urine is measured too.
     """
@@ -31,9 +32,17 @@ def tell(chart: Chart) -> None:
     for ago, fraction, volume in ((895, 27, 212), (700, 31, 196), (430, 36, 178), (100, 39, 168)):
         when = chart.at(ago, 13)
         visit = chart.visit(when, "follow-up", "hfref")
-        echo(chart, when, fraction=fraction, diastolic_volume=volume + chart.noise(3), visit=visit,
-             conclusion="Dilated left ventricle with reduced systolic function; anterior akinesia.")  # fmt: skip
-    for step, (peptide, kilograms) in enumerate(((4200, 88), (2900, 85), (2100, 84), (1500, 83), (1150, 82), (980, 82))):
+        echo(
+            chart,
+            when,
+            fraction=fraction,
+            diastolic_volume=volume + chart.noise(3),
+            visit=visit,
+            conclusion="Dilated left ventricle with reduced systolic function; anterior akinesia.",
+        )
+    for step, (peptide, kilograms) in enumerate(
+        ((4200, 88), (2900, 85), (2100, 84), (1500, 83), (1150, 82), (980, 82))
+    ):
         when = chart.at(60 + 150 * (5 - step), 9)
         visit = chart.visit(when, "follow-up", "hfref")
         vital_signs(chart, when, 112, 68, visit=visit, pulse=84 - 3 * step, saturation=96)
@@ -65,7 +74,7 @@ def tell(chart: Chart) -> None:
         chart.measure("heart-rate", 108 - 4 * day + chart.noise(2), when, visit=visit)
         chart.measure("body-weight", (94.0 - 0.9 * day) / 0.45359237, when, visit=visit)
         basics(chart, when, visit=visit, creatinine=1.62 - 0.03 * day, potassium=4.4, sodium=133 + 0.5 * day, urea=38)
-    chart.measure("nt-probnp", 7350, stay, visit=visit)
+    chart.measure("nt-probnp", 7350, stay, visit=visit, also=("summit",), note="Result of harbor.")
     blood_count(chart, stay, visit=visit, haemoglobin=12.4)
 
 
@@ -82,7 +91,13 @@ def tell_preserved(chart: Chart) -> None:
     chart.medicine("empagliflozin", chart.day(300), dose=10, unit="mg", daily=1)
     for ago, fraction, volume in ((800, 58, 88), (330, 57, 86)):
         when = chart.at(ago, 14)
-        echo(chart, when, fraction=fraction, diastolic_volume=volume, conclusion="Preserved function, large left atrium, E/e' 16.")
+        echo(
+            chart,
+            when,
+            fraction=fraction,
+            diastolic_volume=volume,
+            conclusion="Preserved function, large left atrium, E/e' 16.",
+        )
     for step, peptide in enumerate((1850, 1600, 1420, 1300, 1210)):
         when = chart.at(50 + 170 * (4 - step), 10)
         visit = chart.visit(when, "follow-up", "hfpef")

@@ -10,18 +10,33 @@ __all__ = ["tell", "tell_new"]
 
 
 def tell(chart: Chart) -> None:
-    """Pressure at `summit` falls by about 12 after amlodipine and 8 more after losartan; lipids are drawn at `harbor`."""
+    """Pressure at `summit` falls by 12 after amlodipine and 8 more after losartan; lipids are drawn at `harbor`."""
     background(chart, "former-smoker")
     chart.problem("hypertension", chart.day(700))
     chart.problem("sinusitis", chart.day(1200), clinical="resolved", abated=chart.day(1185))
     chart.medicine("amlodipine", chart.day(540), dose=5, unit="mg", daily=1)
     chart.medicine("losartan", chart.day(240), dose=50, unit="mg", daily=1)
     chart.medicine(
-        "hydrochlorothiazide", chart.day(680), end=chart.day(560), status="stopped", dose=25, unit="mg", daily=1,
+        "hydrochlorothiazide",
+        chart.day(680),
+        end=chart.day(560),
+        status="stopped",
+        dose=25,
+        unit="mg",
+        daily=1,
         text="Stopped: low potassium",
-    )  # fmt: skip
-    course = ((700, 161, 97), (620, 157, 95), (545, 158, 96), (480, 147, 90), (380, 145, 88), (245, 146, 89),
-              (180, 138, 84), (90, 135, 83), (28, 134, 82))  # fmt: skip
+    )
+    course = (
+        (700, 161, 97),
+        (620, 157, 95),
+        (545, 158, 96),
+        (480, 147, 90),
+        (380, 145, 88),
+        (245, 146, 89),
+        (180, 138, 84),
+        (90, 135, 83),
+        (28, 134, 82),
+    )
     for ago, systolic, diastolic in course:
         when = chart.at(ago, 11)
         visit = chart.visit(when, "follow-up", "hypertension")
@@ -46,7 +61,7 @@ def tell(chart: Chart) -> None:
 
 
 def tell_new(chart: Chart) -> None:
-    """Found at a check-up at `lakeside`, confirmed at home, treated with lisinopril; the son who bears his father's name."""
+    """Found at `lakeside`, confirmed at home, treated with lisinopril: the son who bears his father's name."""
     background(chart, "never-smoker")
     for ago, systolic, diastolic in ((420, 138, 88), (150, 152, 96), (100, 151, 95), (60, 137, 86), (20, 132, 84)):
         when = chart.at(ago, 9)

@@ -19,7 +19,15 @@ def tell_g3b(chart: Chart) -> None:
         when = chart.at(55 + 182 * (10 - half), 9)
         visit = chart.visit(when, "follow-up", "ckd-3b")
         vital_signs(chart, when, 144 - 0.6 * half, 84, visit=visit)
-        basics(chart, when, visit=visit, creatinine=1.42 + 0.055 * half, potassium=4.5 + 0.04 * half, urea=24 + half, bicarbonate=23)
+        basics(
+            chart,
+            when,
+            visit=visit,
+            creatinine=1.42 + 0.055 * half,
+            potassium=4.5 + 0.04 * half,
+            urea=24 + half,
+            bicarbonate=23,
+        )
         if half % 4 == 2:
             body(chart, 88.0, 178.0, when, visit=visit)
     chart.measure("body-temperature", 209.5, chart.at(420, 9), note="Fahrenheit typed into a field of degrees Celsius.")
@@ -40,7 +48,9 @@ def tell_g3b(chart: Chart) -> None:
 
 
 def tell_g4(chart: Chart) -> None:
-    """A steady fall from G3b to G4 at `lakeside`, with rising potassium and anaemia; `summit` saw her in the emergency room."""
+    """A steady fall from G3b to G4 at `lakeside`, with rising potassium and anaemia; `summit` saw her in the emergency
+    room.
+    """
     background(chart, "former-smoker")
     chart.problem("ckd-4", chart.day(500))
     chart.problem("hypertension", chart.day(7000))
@@ -52,8 +62,15 @@ def tell_g4(chart: Chart) -> None:
         when = chart.at(26 + 91 * (13 - quarter), 8)
         visit = chart.visit(when, "follow-up", "ckd-4")
         vital_signs(chart, when, 148 - 0.5 * quarter, 82, visit=visit)
-        basics(chart, when, visit=visit, creatinine=1.62 + 0.055 * quarter, potassium=4.7 + 0.04 * quarter, urea=34 + quarter,
-               bicarbonate=23 - 0.2 * quarter)  # fmt: skip
+        basics(
+            chart,
+            when,
+            visit=visit,
+            creatinine=1.62 + 0.055 * quarter,
+            potassium=4.7 + 0.04 * quarter,
+            urea=34 + quarter,
+            bicarbonate=23 - 0.2 * quarter,
+        )
         if quarter % 3 == 1:
             blood_count(chart, when, visit=visit, haemoglobin=11.8 - 0.12 * quarter)
             chart.measure("uacr", 420 + 25 * quarter + chart.noise(20), when, visit=visit)

@@ -30,15 +30,36 @@ def tell(chart: Chart) -> None:
         day = chart.at(ago, 10)
         visit = chart.visit(day, "follow-up", "lung-cancer", minutes=300)
         chart.procedure("chemotherapy", day, visit=visit, note=f"Cycle {cycle + 1} of 4.")
-        chart.medicine("cisplatin", day, kind="administration", status="completed", dose=132, unit="mg", visit=visit,
-                       end=day + timedelta(hours=2))  # fmt: skip
-        chart.medicine("paclitaxel", day + timedelta(hours=2), kind="administration", status="completed", dose=300, unit="mg",
-                       visit=visit)  # fmt: skip
+        chart.medicine(
+            "cisplatin",
+            day,
+            kind="administration",
+            status="completed",
+            dose=132,
+            unit="mg",
+            visit=visit,
+            end=day + timedelta(hours=2),
+        )
+        chart.medicine(
+            "paclitaxel",
+            day + timedelta(hours=2),
+            kind="administration",
+            status="completed",
+            dose=300,
+            unit="mg",
+            visit=visit,
+        )
         blood_count(chart, day, visit=visit, haemoglobin=12.9 - 0.5 * cycle, leukocytes=5.8, neutrophils=3.6)
         basics(chart, day, visit=visit, creatinine=0.78 + 0.03 * cycle)
         # The white cells are lowest ten days after.
-        blood_count(chart, chart.at(ago - 10, 9), haemoglobin=12.5 - 0.5 * cycle, leukocytes=2.1, neutrophils=0.9 - 0.1 * cycle,
-                    platelets=130)  # fmt: skip
+        blood_count(
+            chart,
+            chart.at(ago - 10, 9),
+            haemoglobin=12.5 - 0.5 * cycle,
+            leukocytes=2.1,
+            neutrophils=0.9 - 0.1 * cycle,
+            platelets=130,
+        )
     for ago, score, kilograms in ((280, 0, 68.0), (200, 1, 64.5), (110, 1, 65.5), (50, 1, 65.0)):
         when = chart.at(ago, 14)
         visit = chart.visit(when, "follow-up", "lung-cancer")
@@ -53,7 +74,7 @@ def tell(chart: Chart) -> None:
         when = chart.at(ago, 16)
         visit = chart.visit(when, "problem", "pneumonia" if ago == 345 else "")
         vital_signs(chart, when, 128, 78, visit=visit, pulse=88, saturation=94)
-        chart.measure("crp", 38 if ago == 345 else 24, when, visit=visit)
+        chart.measure("crp", 38 if ago == 345 else 24, when, visit=visit, also=("summit",), note="Result of lakeside.")
     chart.problem("pneumonia", chart.day(345), clinical="resolved", abated=chart.day(320))
     chart.measure("smoking", "former-smoker", chart.at(345, 16))
 
@@ -65,5 +86,9 @@ def tell(chart: Chart) -> None:
 def _scan(chart: Chart, ago: int, longest: float, other: float) -> None:
     """Write one CT with the lesion that is followed."""
     when = chart.at(ago, 15)
-    size = chart.parts("tumour-size", {"tumour-longest": longest, "tumour-other": other}, when, body_site="Right upper lobe of lung")
-    chart.report("chest-ct-report", [size], when, conclusion=f"Right upper lobe mass of {longest:.0f} x {other:.0f} mm.")
+    size = chart.parts(
+        "tumour-size", {"tumour-longest": longest, "tumour-other": other}, when, body_site="Right upper lobe of lung"
+    )
+    chart.report(
+        "chest-ct-report", [size], when, conclusion=f"Right upper lobe mass of {longest:.0f} x {other:.0f} mm."
+    )

@@ -10,7 +10,9 @@ __all__ = ["tell"]
 
 
 def tell(chart: Chart) -> None:
-    """At `harbor`: too old for the risks of adults, lipids nine years old, a vaccination declined, dates known by the year."""
+    """At `harbor`: too old for the risks of adults, lipids nine years old, a vaccination declined, dates known by the
+    year.
+    """
     background(chart, "never-smoker", "penicillin", "rash")
     chart.vaccine("zoster", chart.day(300), given=False)
     for name, years in (("hypertension", 35), ("osteoporosis", 20), ("atrial-fibrillation", 12)):
@@ -30,5 +32,7 @@ def tell(chart: Chart) -> None:
         basics(chart, when, visit=visit, creatinine=0.98 + 0.008 * half, urea=25)
         blood_count(chart, when, visit=visit, haemoglobin=11.3)
     chart.measure("haemoglobin", 11.1, chart.day(600).isoformat()[:7], note="From a letter of the nursing home.")
+    chart.measure("crp", 9, chart.at(215, 10), unit="missing", note="From a letter of the nursing home.")
+    chart.measure("frailty", 11.3, chart.at(33, 10), coded=False)
     chart.procedure("echocardiography", f"{chart.today.year - 6}", status="completed")
     chart.paper("plan", "Comfort before length; no intensive care", chart.day(200), problem="alzheimer")

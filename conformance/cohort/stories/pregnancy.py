@@ -33,4 +33,6 @@ def tell(chart: Chart) -> None:
     for ago in range(28, 0, -1):
         chart.measure("glucose", 88 + chart.noise(5), chart.at(ago, 7), note="Finger prick, fasting.")
     chart.vaccine("tdap", chart.day(14))
-    chart.paper("plan", "Induction from week 39; glucose four times a day", chart.day(40), problem="gestational-diabetes")
+    chart.paper(
+        "plan", "Induction from week 39; glucose four times a day", chart.day(40), problem="gestational-diabetes"
+    )

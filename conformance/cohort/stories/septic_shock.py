@@ -18,7 +18,9 @@ HOURS = 48
 
 
 def tell(chart: Chart) -> None:
-    """At `harbor`. She arrives in shock, is ventilated and given norepinephrine, is worst after eight hours and then mends."""
+    """At `harbor`. She arrives in shock, is ventilated and given norepinephrine, is worst after eight hours and then
+    mends.
+    """
     background(chart, "daily-smoker", "penicillin", "anaphylaxis")
     chart.problem("hypertension", chart.day(3000))
     usual = chart.at(200, 9)
@@ -35,8 +37,15 @@ def tell(chart: Chart) -> None:
     chart.procedure("intubation", arrival + timedelta(hours=1), visit=visit)
     chart.procedure("ventilation", arrival + timedelta(hours=1), end=arrival + timedelta(hours=44), visit=visit)
     for dose in range(4):
-        chart.medicine("vancomycin", arrival + timedelta(hours=1 + 12 * dose), kind="administration", status="completed",
-                       dose=1250, unit="mg", visit=visit)  # fmt: skip
+        chart.medicine(
+            "vancomycin",
+            arrival + timedelta(hours=1 + 12 * dose),
+            kind="administration",
+            status="completed",
+            dose=1250,
+            unit="mg",
+            visit=visit,
+        )
     for hour in range(HOURS + 1):
         _hour(chart, arrival + timedelta(hours=hour), hour, visit)
 
@@ -51,7 +60,9 @@ def _hour(chart: Chart, when: datetime, hour: int, visit: str) -> None:
     ventilated = 1 <= hour < 44
     systolic = 124.0 - 34.0 * ill + chart.noise(3)
     diastolic = 68.0 - 22.0 * ill + chart.noise(2)
-    high, low = (float(analyte(name).value(value)) for name, value in (("systolic", systolic), ("diastolic", diastolic)))
+    high, low = (
+        float(analyte(name).value(value)) for name, value in (("systolic", systolic), ("diastolic", diastolic))
+    )
     chart.parts("blood-pressure", {"systolic": high, "diastolic": low}, when, visit=visit, note="Arterial line.")
     chart.measure("mean-pressure", physiology.mean_pressure(high, low), when, visit=visit)
     chart.measure("heart-rate", 82 + 44 * ill + chart.noise(3), when, visit=visit)
@@ -63,11 +74,24 @@ def _hour(chart: Chart, when: datetime, hour: int, visit: str) -> None:
     chart.measure("urine-output", max(8.0, 72 - 58 * ill + chart.noise(5)), when, visit=visit)
     if hour % 4 == 0:
         chart.measure("body-temperature", 98.6 + 4.4 * ill + chart.noise(0.2), when, visit=visit)
-        chart.measure("glasgow-coma", 3 if ventilated and ill > 0.35 else 10 if ventilated else 13 + round(2 * (1 - ill)), when,
-                      visit=visit)  # fmt: skip
+        chart.measure(
+            "glasgow-coma",
+            3 if ventilated and ill > 0.35 else 10 if ventilated else 13 + round(2 * (1 - ill)),
+            when,
+            visit=visit,
+        )
         if ill > 0.2:
-            chart.medicine("norepinephrine", when, kind="administration", status="completed", dose=0.42 * ill, unit="ug/kg/min",
-                           visit=visit, digits=2, end=when + timedelta(hours=4))  # fmt: skip
+            chart.medicine(
+                "norepinephrine",
+                when,
+                kind="administration",
+                status="completed",
+                dose=0.42 * ill,
+                unit="ug/kg/min",
+                visit=visit,
+                digits=2,
+                end=when + timedelta(hours=4),
+            )
     if hour % 6 == 0:
         pressure = (310 - 190 * ill) * oxygen / 100
         keys = [
@@ -82,8 +106,14 @@ def _hour(chart: Chart, when: datetime, hour: int, visit: str) -> None:
         late = illness(max(0, hour - 10)) if hour >= 10 else 0.45  # the kidneys follow half a day behind
         kidney(chart, 0.84 + 1.5 * late, when, visit=visit)
         for name, value in (
-            ("bilirubin", 0.6 + 1.9 * ill), ("platelets", 240 - 150 * ill), ("leukocytes", 9 + 13 * ill), ("crp", 60 + 230 * ill),
-            ("potassium", 4.1 + 0.7 * ill), ("sodium", 139.0), ("glucose", 110 + 80 * ill), ("haemoglobin", 11.6),
+            ("bilirubin", 0.6 + 1.9 * ill),
+            ("platelets", 240 - 150 * ill),
+            ("leukocytes", 9 + 13 * ill),
+            ("crp", 60 + 230 * ill),
+            ("potassium", 4.1 + 0.7 * ill),
+            ("sodium", 139.0),
+            ("glucose", 110 + 80 * ill),
+            ("haemoglobin", 11.6),
             ("urea-nitrogen", 16 + 28 * late),
-        ):  # fmt: skip
+        ):
             chart.measure(name, value * (1 + chart.noise(0.02)), when, visit=visit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from conformance.cohort import physiology
@@ -19,7 +19,9 @@ HOURLY_DAYS = 6
 
 
 def tell(chart: Chart) -> None:
-    """Two weeks of sensor, meals and insulin at `summit`; visits every three months; the general practice is at `lakeside`."""
+    """Two weeks of sensor, meals and insulin at `summit`; visits every three months; the general practice is at
+    `lakeside`.
+    """
     background(chart, "never-smoker", "penicillin", "hives")
     chart.problem("type-1-diabetes", chart.day(19 * 365))
     chart.medicine("insulin-lispro", chart.day(1900), dose=6, unit="[IU]", daily=3, text="With meals, 1 unit for 10 g")
@@ -28,7 +30,7 @@ def tell(chart: Chart) -> None:
     days = [meals_of_a_day(chart.rng) for _ in range(SENSOR_DAYS)]
     readings = sensor_days(chart.rng, days, base=150.0, sensitivity=26.0)
     for number, (meals, values) in enumerate(zip(days, readings, strict=True)):
-        midnight = datetime.combine(chart.day(SENSOR_DAYS - number), time(0), UTC)
+        midnight = chart.at(SENSOR_DAYS - number, 0, 0)
         series = Series(midnight, 5, tuple(None if value is None else Decimal(value) for value in values))
         chart.measure("glucose-sensor", series, midnight)
         _log(chart, midnight, meals)
@@ -54,7 +56,9 @@ def tell(chart: Chart) -> None:
     lipids(chart, when, 172, 61, 78)
     chart.measure("uacr", 9 + chart.noise(2), when)
     chart.measure("tsh", 2.1 + chart.noise(0.2), when)
-    chart.paper("goal", "HbA1c below 7 %, less than 4 % of time under 70 mg/dL", chart.day(121), problem="type-1-diabetes")
+    chart.paper(
+        "goal", "HbA1c below 7 %, less than 4 % of time under 70 mg/dL", chart.day(121), problem="type-1-diabetes"
+    )
 
     chart.ehr = "lakeside"
     seen = chart.at(75, 11)
@@ -67,7 +71,7 @@ def tell(chart: Chart) -> None:
 
 
 def tell_adolescent(chart: Chart) -> None:
-    """Hourly sensor values in mmol/L at `harbor`, an HbA1c that fits them, growth, and no risk that is meant for adults."""
+    """Hourly sensor values in mmol/L at `harbor`, an HbA1c that fits them, and a body that grows."""
     chart.allergy("peanut", chart.day(3300), "anaphylaxis", high=True)
     chart.vaccine("tdap", chart.day(900))
     chart.problem("type-1-diabetes", chart.day(2100))
@@ -76,7 +80,7 @@ def tell_adolescent(chart: Chart) -> None:
     days = [meals_of_a_day(chart.rng, 1.2) for _ in range(HOURLY_DAYS)]
     readings = sensor_days(chart.rng, days, base=186.0, sensitivity=30.0)
     for number, values in enumerate(readings):
-        midnight = datetime.combine(chart.day(HOURLY_DAYS - number), time(0), UTC)
+        midnight = chart.at(HOURLY_DAYS - number, 0, 0)
         for hour in range(24):
             value = values[hour * 12]
             if value is not None:
@@ -92,7 +96,9 @@ def tell_adolescent(chart: Chart) -> None:
         chart.measure("hba1c", physiology.hba1c_of_mean(mean) + gap + chart.noise(0.05), when, visit=visit)
     chart.measure("creatinine", 0.68, chart.at(25, 15))
     chart.measure("tsh", 2.6, chart.at(25, 15))
-    chart.paper("plan", "Sensor at school; parents are called below 4 mmol/L", chart.day(150), problem="type-1-diabetes")
+    chart.paper(
+        "plan", "Sensor at school; parents are called below 4 mmol/L", chart.day(150), problem="type-1-diabetes"
+    )
 
 
 def _log(chart: Chart, midnight: datetime, meals: tuple[Meal, ...]) -> None:
@@ -104,7 +110,12 @@ def _log(chart: Chart, midnight: datetime, meals: tuple[Meal, ...]) -> None:
             "insulin-lispro", when, kind="administration", status="completed", dose=meal.units, unit="[IU]", digits=1
         )
     chart.medicine(
-        "insulin-glargine", midnight + timedelta(hours=22), kind="administration", status="completed", dose=18, unit="[IU]"
+        "insulin-glargine",
+        midnight + timedelta(hours=22),
+        kind="administration",
+        status="completed",
+        dose=18,
+        unit="[IU]",
     )
 
 

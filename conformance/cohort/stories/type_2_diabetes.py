@@ -32,6 +32,7 @@ def tell(chart: Chart) -> None:
         body(chart, kilograms, 177.0, when, visit=visit)
         basics(chart, when, visit=visit, creatinine=1.02 + 0.01 * half, glucose=28.7 * sugar - 46.7 - 18)
         chart.measure("hba1c", sugar + chart.noise(0.08), when, visit=visit)
+    chart.measure("body-height", 1.8 / 2.54, chart.at(900, 8), note="Metres typed into a field of centimetres.")
     for ago in range(42, 0, -1):
         chart.measure("glucose", 132 + chart.noise(12), chart.at(ago, 7), note="Finger prick, fasting.")
         if ago % 2:
@@ -52,7 +53,9 @@ def tell(chart: Chart) -> None:
 
 
 def tell_kidney(chart: Chart) -> None:
-    """Diabetes with kidney disease G3a: creatinine at `harbor`, albumin in the urine and the rest of the risks at `summit`."""
+    """Diabetes with kidney disease G3a: creatinine at `harbor`, albumin in the urine and the rest of the risks at
+    `summit`.
+    """
     background(chart, "never-smoker")
     chart.problem("type-2-diabetes", chart.day(4400))
     chart.problem("diabetic-kidney-disease", chart.day(1500))

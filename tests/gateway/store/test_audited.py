@@ -148,10 +148,14 @@ from gateway.store import Store
 from security.keys import SecretKeyRing
 
 now = datetime(2026, 11, 24, tzinfo=UTC)
-ring = SecretKeyRing.from_text(sys.stdin.read())
+ring = SecretKeyRing.from_text(sys.stdin.readline().replace("|", chr(10)))
+print("ready", flush=True)
+sys.stdin.readline()
 with Store.create_or_open(Path(sys.argv[1]), ring, now) as store:
-    for n in range(25):
-        store.new_twin(now, [{"resourceType": "AuditEvent", "by": sys.argv[2], "n": n}])
+    for n in range(40):
+        with store.transaction():
+            before = len(store.twins())
+            store.new_twin(now, [{"resourceType": "AuditEvent", "by": sys.argv[2], "n": n, "before": before}])
 """
 
 
@@ -159,17 +163,26 @@ def test_processes_share_one_sequence(path, at):
     ring = SecretKeyRing.new()  # the store does not exist yet: they also race to make it
     others = [
         subprocess.Popen(
-            [sys.executable, "-c", ANOTHER_PROCESS, str(path), name], stdin=subprocess.PIPE, text=True, cwd=ROOT
+            [sys.executable, "-c", ANOTHER_PROCESS, str(path), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
         )
         for name in ("one", "two")
     ]
     for other in others:
-        assert other.stdin
-        other.stdin.write(ring.to_text())
-        other.stdin.close()
-    assert [other.wait(60) for other in others] == [0, 0]
+        other.stdin.write(ring.to_text().replace("\n", "|") + "\n")
+        other.stdin.flush()
+    assert [other.stdout.readline() for other in others] == ["ready\n"] * 2
+    for other in others:
+        other.stdin.write("go\n")
+        other.stdin.flush()
+    for other in others:
+        other.communicate(timeout=60)
+    assert [other.returncode for other in others] == [0, 0]
     with Store.create_or_open(path, ring, at(0)) as store:
-        assert store.verify_audit().what == "All 50 events are as they were signed."
-        assert len(store.twins()) == 50
-        by = [(entry.event["by"], entry.event["n"]) for entry in reversed(store.audit_events(50))]
-    assert [n for who, n in by if who == "one"] == [n for who, n in by if who == "two"] == list(range(25))
+        assert store.verify_audit().what == "All 80 events are as they were signed."
+        events = [entry.event for entry in reversed(store.audit_events(80))]
+    assert [event["before"] for event in events] == list(range(80))  # nobody read what another one was changing
+    assert {event["by"] for event in events} == {"one", "two"}

@@ -56,6 +56,8 @@ def test_a_pull_ends_with_its_certificate_and_its_counts(store, at, page, certif
     assert done.ledger == {"resources": 7, "refusals": {"no-unit": 3, "status": 1}}
     assert list(store.landed_pages(pull)) == []
     assert store.last_pull("north") == done == store.pulls()[0]
+    assert store.append(pull, 2, {}, [], {"resources": 3}, now=at(3)).stored == 0
+    assert store.pulls() == [done]
 
 
 def test_a_page_is_not_counted_twice_when_mapping_is_tried_again(store, at, page, event):

@@ -110,6 +110,48 @@ def test_several_writes_are_done_together_or_not_at_all(store, at, take, measure
     assert take({twin: [measured(1)]}).stored == 1  # nothing of the undone write is remembered
 
 
+def test_what_another_process_wrote_is_seen(reopen, store, take, measured, page):
+    twin = store.new_twin(NOON)
+    take({twin: [measured(1, "7")]})
+    with reopen() as other:
+        pull = other.begin_pull("north", NOON)
+        other.land(pull, page(1))
+        assert other.append(pull, 1, {twin: [measured(1, "8")]}, [measured(2)], {}, now=NOON).twins == {twin: 2}
+        other.land(pull, page(2))
+        assert store.append(pull, 2, {twin: [measured(1, "7")]}, [measured(2)], {}, now=NOON).twins == {twin: 3}
+    assert list(store.twin_record(twin).resources) == [measured(1, "7")]
+    assert store.twin_record(twin).history == 3
+    assert len(store.unlinked("north")) == 1
+
+
+def test_what_was_undone_is_not_remembered(reopen, store, take, measured, page):
+    twin = store.new_twin(NOON)
+
+    def undone():
+        with store.transaction():
+            take({twin: [measured(1)]})
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        undone()
+    with reopen() as other:  # the version that was undone becomes another one's
+        pull = other.begin_pull("north", NOON)
+        other.land(pull, page(1))
+        other.append(pull, 1, {twin: [measured(2)]}, [], {}, now=NOON)
+        other.land(pull, page(2))
+        assert store.append(pull, 2, {twin: [measured(1)]}, [], {}, now=NOON).stored == 1
+    assert {r.key for r in store.twin_record(twin).resources} == {"Observation/1", "Observation/2"}
+
+
+def test_a_transaction_reads_what_it_wrote(store, at, take, measured):
+    with store.transaction():
+        twin = store.new_twin(at(0))
+        assert store.twins()[0].version == 0
+        take({twin: [measured(1)]}, now=at(1))
+        assert (store.twins()[0].version, store.twins()[0].updated) == (1, at(1))
+        assert store.twin_record(twin).version == 1
+
+
 def test_half_a_write_is_not_kept_by_catching_its_error(store, at):
     def careless():
         with store.transaction():

@@ -84,6 +84,17 @@ def test_of_two_who_would_send_only_one_may(store, at, propose, event):
     assert not store.mark_sending(yours, at(4))
 
 
+def test_who_read_before_another_attempt_failed_reads_again(store, at, propose):
+    propose()
+    store.mark_sending(store.due()[0], at(2))
+    store.mark_failed("d1", 503, b"", at(2))
+    [early] = store.due()
+    store.mark_sending(early, at(3))
+    store.mark_failed("d1", 503, b"", at(3))
+    assert not store.mark_sending(early, at(4))
+    assert store.mark_sending(store.due()[0], at(4))
+
+
 def test_an_answer_needs_a_question(store, at, propose):
     propose()
     with pytest.raises(ValueError, match="being sent"):

@@ -2,6 +2,7 @@ package org.fhirtwin.oracle;
 
 import ca.uhn.fhir.context.FhirContext;
 import ca.uhn.fhir.context.support.DefaultProfileValidationSupport;
+import ca.uhn.fhir.context.support.IValidationSupport;
 import ca.uhn.fhir.jpa.provider.IJpaSystemProvider;
 import ca.uhn.fhir.jpa.search.DatabaseBackedPagingProvider;
 import ca.uhn.fhir.jpa.validation.JpaValidationSupportChain;
@@ -27,7 +28,8 @@ final class Endpoint {
         var fhir = beans.getBean(FhirContext.class);
         // HAPI's default drops the version from every reference, on the way in and out. We name exact versions.
         fhir.getParserOptions().setStripVersionsFromReferences(false);
-        teachNewerCodes(fhir, beans.getBean(JpaValidationSupportChain.class));
+        var published = beans.getBean(DefaultProfileValidationSupport.class);
+        beans.getBean(JpaValidationSupportChain.class).addValidationSupport(0, newerCodes(fhir, published));
 
         var validator = beans.getBean(IValidatorModule.class);
         var server = new RestfulServer(fhir);
@@ -49,15 +51,14 @@ final class Endpoint {
     }
 
     /** HL7 added AIAST to v3-ObservationValue after R4 was published; a server learns it with HL7's newer terminology. */
-    private static void teachNewerCodes(FhirContext fhir, JpaValidationSupportChain chain) {
-        var published = new DefaultProfileValidationSupport(fhir).fetchCodeSystem(OBSERVATION_VALUE);
-        if (published instanceof CodeSystem r4) {
+    private static IValidationSupport newerCodes(FhirContext fhir, DefaultProfileValidationSupport published) {
+        var codes = new PrePopulatedValidationSupport(fhir);
+        if (published.fetchCodeSystem(OBSERVATION_VALUE) instanceof CodeSystem r4) {
             var newer = r4.copy();
             newer.addConcept().setCode("AIAST").setDisplay("Artificial Intelligence asserted");
-            var codes = new PrePopulatedValidationSupport(fhir);
             codes.addCodeSystem(newer);
-            chain.addValidationSupport(0, codes);
         }
+        return codes;
     }
 
     /** Validate something small, so that the first request does not pay for reading the definitions. */

@@ -1,0 +1,116 @@
+"""What is measured: from a code to our name, and from any unit that may be converted to the canonical one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final
+
+from mappers.codes import expand
+from mappers.facts import Coding, Quantity
+from mappers.rows import read_table
+from mappers.units import UNITS, Step, Unit, convert, find_unit, step_between
+
+__all__ = ["ANALYTES", "Analyte", "find_analytes", "step_to", "to_canonical"]
+
+_MASS: Final = UNITS["g/L"]
+_SUBSTANCE: Final = UNITS["mmol/L"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analyte:
+    """One row of `tables/analytes.toml`: what some codes mean, its unit, what can be at all, and what converts to it."""
+
+    name: str
+    title: str
+    unit: Unit
+    low: Decimal
+    high: Decimal
+    codes: tuple[str, ...]
+    bridges: Mapping[str, tuple[Unit, Fraction, Fraction]]
+    accept: frozenset[str]
+
+
+def _bridges(row: Mapping[str, Any], unit: Unit) -> dict[str, tuple[Unit, Fraction, Fraction]]:
+    """Read what may be converted although its dimension differs: by dimension, the unit that is meant, slope and offset."""
+    found = {}
+    if molar := row.get("molar"):
+        mass = Fraction(molar["mass"])  # g/mol: mg/L a mmol/L
+        if unit.dimension == _MASS.dimension:
+            found[_SUBSTANCE.dimension] = (_SUBSTANCE, mass / 1000 * _MASS.size / unit.size, Fraction(0))
+        else:
+            found[_MASS.dimension] = (_MASS, 1000 / mass * _SUBSTANCE.size / unit.size, Fraction(0))
+    for code, rule in row.get("from", {}).items():
+        meant = UNITS[code]
+        found[meant.dimension] = (meant, Fraction(rule["factor"]), Fraction(rule.get("offset", 0)))
+    return found
+
+
+def _analyte(row: Mapping[str, Any]) -> Analyte:
+    unit = UNITS[row["unit"]]
+    bridges = _bridges(row, unit)
+    low, high = map(Decimal, row["range"])
+    accept = frozenset(row.get("accept", (unit.dimension, *bridges)))
+    return Analyte(row["name"], row["title"], unit, low, high, tuple(row["codes"]), MappingProxyType(bridges), accept)
+
+
+ANALYTES: Final[tuple[Analyte, ...]] = tuple(_analyte(row) for row in read_table("analytes")["analyte"])
+_BY_CODE: Final = {expand(code): analyte for analyte in ANALYTES for code in analyte.codes}
+
+
+def find_analytes(found: Iterable[Coding]) -> list[tuple[Analyte, Coding]]:
+    """Find what codes mean: one analyte for each that our table has."""
+    return [
+        (analyte, coding)
+        for coding in found
+        if (analyte := _BY_CODE.get((coding.system, coding.code))) is not None
+    ]
+
+
+@lru_cache(maxsize=8192)
+def step_to(analyte: Analyte, code: str, words: str) -> Step | str:
+    """Return the step from a unit, told as UCUM code or in words, to the canonical one; or the reason why there is none.
+
+    The code rules. Where the words are a known unit as well and would give another value, nobody can tell which is meant.
+    """
+    if not code and not words:
+        return "no-unit"
+    by_words = _step(analyte, words) if words else "unknown-unit"
+    if not code:
+        return by_words
+    by_code = _step(analyte, code)
+    if isinstance(by_code, Step) and isinstance(by_words, Step) and by_code != by_words:
+        return "unit-conflict"
+    return by_code
+
+
+def _step(analyte: Analyte, spelling: str) -> Step | str:
+    unit = find_unit(spelling)
+    if unit is None:
+        return "unknown-unit"
+    if unit.dimension not in analyte.accept:
+        return "unit-not-convertible"
+    if bridge := analyte.bridges.get(unit.dimension):
+        meant, slope, offset = bridge
+        step = step_between(unit, meant)
+        return step.then(slope, offset) if step else "unit-not-convertible"
+    return step_between(unit, analyte.unit) or "unit-not-convertible"
+
+
+def to_canonical(analyte: Analyte, value: Decimal, comparator: str, code: str, words: str) -> tuple[Quantity, bool] | str:
+    """Convert a number to the canonical unit, and say whether anything but the spelling changed; or return why not."""
+    step = step_to(analyte, code, words)
+    if isinstance(step, str):
+        return step
+    if step.places == 0:
+        new = value
+    else:
+        new = convert(value, step)
+    if not analyte.low <= new <= analyte.high:
+        return "implausible"
+    unit = find_unit(code or words)
+    return Quantity(new, analyte.unit.code, comparator), unit is not analyte.unit

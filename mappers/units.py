@@ -1,0 +1,116 @@
+"""Units: what a Quantity is measured in, and the exact step from there to a canonical unit. No unit is ever assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any, Final
+
+from mappers.codes import SYSTEM, current_system
+from mappers.elements import Json, text
+from mappers.rows import read_table
+
+__all__ = ["UNITS", "Step", "Unit", "convert", "find_unit", "step_between", "units_of"]
+
+_UCUM: Final = SYSTEM["ucum"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A UCUM unit: value in the first unit of its dimension = (value + offset) * size. Only temperatures have an offset."""
+
+    code: str
+    dimension: str
+    size: Fraction
+    offset: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A conversion: new = old * slope + offset, exactly. `places` is set where it only moves the decimal point."""
+
+    slope: Fraction
+    offset: Fraction
+    places: int | None
+
+    @classmethod
+    def make(cls, slope: Fraction, offset: Fraction = Fraction(0)) -> Step:
+        """Make a step, and see whether it only moves the decimal point."""
+        places = None if offset or slope <= 0 else _places(slope)
+        return cls(slope, offset, places)
+
+    def then(self, slope: Fraction, offset: Fraction) -> Step:
+        """Put another step behind this one."""
+        return Step.make(self.slope * slope, self.offset * slope + offset)
+
+
+def _places(slope: Fraction) -> int | None:
+    """Return n where the slope is ten to the power of n, for the powers that units differ by."""
+    for places in range(-18, 19):
+        if slope == Fraction(10) ** places:
+            return places
+    return None
+
+
+def _read() -> tuple[dict[str, Unit], dict[str, Unit]]:
+    table = read_table("units")
+    spellings: dict[str, str] = table.pop("aliases")
+    units = {}
+    for dimension, rows in table.items():
+        for code, row in rows.items():
+            size, offset = (row["size"], row["offset"]) if isinstance(row, dict) else (row, "0")
+            over, _, under = size.partition("/")
+            units[code] = Unit(code, dimension, Fraction(over) / Fraction(under or "1"), Fraction(offset))
+    return units, {**units, **{spelling: units[code] for spelling, code in spellings.items()}}
+
+
+_units, _known = _read()
+UNITS: Final[Mapping[str, Unit]] = MappingProxyType(_units)
+_KNOWN: Final[Mapping[str, Unit]] = MappingProxyType(_known)
+
+
+def find_unit(spelling: str) -> Unit | None:
+    """Find a unit by its UCUM code or by a spelling of our table, letter by letter; `None` where it is neither."""
+    return _KNOWN.get(spelling)
+
+
+def units_of(quantity: Json) -> tuple[str, str]:
+    """Return the UCUM code and the words of a Quantity, "" for what is not told. A code of another system is no code here."""
+    code, words = text(quantity.get("code")), text(quantity.get("unit"))
+    if current_system(text(quantity.get("system"))) == _UCUM:
+        return code, words
+    return "", words or (code if not quantity.get("system") else "")
+
+
+def step_between(one: Unit, other: Unit) -> Step | None:
+    """Return the step from one unit to another of the same dimension, else `None`."""
+    if one.dimension != other.dimension:
+        return None
+    slope = one.size / other.size
+    return Step.make(slope, one.offset * slope - other.offset)
+
+
+def convert(value: Decimal, step: Step) -> Decimal:
+    """Convert a number. Where only the decimal point moves, the digits stay (7.10 g/L is 0.710 g/dL).
+
+    Else the result has one digit more than was told, and at least three: more would pretend a precision that nobody measured.
+    """
+    if step.places is not None:
+        return _plain(value.scaleb(step.places))
+    exact = Fraction(value) * step.slope + step.offset
+    digits = max(3, len(value.as_tuple().digits) + 1)
+    with localcontext() as context:
+        context.prec = digits
+        rounded = Decimal(exact.numerator) / Decimal(exact.denominator)
+        context.prec = 2 * digits
+        last = (rounded.adjusted() if rounded else 0) - digits + 1
+        return _plain(rounded.quantize(Decimal(1).scaleb(last)))
+
+
+def _plain(value: Decimal) -> Decimal:
+    """Write a number without an exponent: 1.3E+2 is 130."""
+    exponent: Any = value.as_tuple().exponent
+    return value.quantize(Decimal(1)) if exponent > 0 else value

@@ -1,0 +1,107 @@
+"""What is offered is documented; what is documented is offered."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from gateway.neighbours import OURS
+from gateway.settings import Settings, SourceSettings, load_settings
+from security.errors import BadSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = ["demo", "doctor", "pull", "list", "show", "refusals", "simulate", "propose", "send"]
+COMMANDS += ["audit list", "audit verify", "model list", "model show", "model check"]
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def say(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gateway.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_stands_in_the_readme(command):
+    done = say(*command.split(), "--help")
+    assert done.returncode == 0
+    assert f"Usage: twin {command}" in done.stdout
+    assert f"`twin {command}" in read("README.md")
+
+
+def test_the_list_of_commands_is_complete():
+    listed = set(re.findall(r"^│ ([a-z]+) ", say("--help").stdout, re.MULTILINE))
+    assert listed == {command.split()[0] for command in COMMANDS}
+
+
+def test_help_comes_without_the_heavy_libraries():
+    code = (
+        "import sys; import gateway.cli; print([m for m in ('numpy', 'sqlmodel', 'httpx', 'fhir') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_setting_is_documented():
+    told = read("docs/settings.md")
+    names = {*Settings.model_fields, *SourceSettings.model_fields} - {"home", "sources", "models"}
+    assert [name for name in names if f"`{name}`" not in told] == []
+
+
+def test_the_example_of_twin_toml_is_read(tmp_path):
+    [example] = re.findall(r"```toml\n(.*?)```", read("docs/settings.md"), re.DOTALL)
+    (tmp_path / "twin.toml").write_text(example, "utf-8")
+    assert set(load_settings(tmp_path).sources) == set(tomllib.loads(example)["sources"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[sources.a]\nurl = "http://127.0.0.1/"\npagesize = 3\n', "page_size"),
+        ("[sources.a]\n", "url or folder"),
+        ('[sources.a]\nurl = "http://127.0.0.1/"\nauth = "backend-services"\n', "client_id"),
+        ('[sources."a b"]\nfolder = "x"\n', "letters"),
+        ("purpose = \n", "not TOML"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path, text, said):
+    (tmp_path / "twin.toml").write_text(text, "utf-8")
+    with pytest.raises(BadSettings) as raised:
+        load_settings(tmp_path)
+    assert said in str(raised.value)
+
+
+def test_a_variable_wins_over_the_file(tmp_path, monkeypatch):
+    (tmp_path / "twin.toml").write_text('purpose = "TREAT"\n', "utf-8")
+    monkeypatch.setenv("TWIN_PURPOSE", "HRESCH")
+    assert load_settings(tmp_path).purpose == "HRESCH"
+
+
+def test_links_between_the_documents_lead_somewhere():
+    for file in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", file.read_text("utf-8")):
+            assert (file.parent / target).exists(), f"{file.name} links to {target}"
+
+
+def test_no_machine_and_no_registry_is_named_in_what_we_ship():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    forbidden = re.compile(r"/work/|/root/|index-url|registry\.npm|repo1?\.maven|pypi\.org|files\.pythonhosted")
+    own = "tests/gateway/test_documentation.py"
+    texts = [
+        name
+        for name in tracked
+        if name != own and name.endswith((".py", ".md", ".toml", ".txt", ".xml", ".sh", "file"))
+    ]
+    assert [name for name in texts if forbidden.search(read(name))] == []
+
+
+def test_our_packages_are_the_five_that_are_shipped():
+    shipped = tomllib.loads(read("pyproject.toml"))["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert set(shipped) == set(OURS)

@@ -1,0 +1,122 @@
+"""The page of one twin."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.home import Home
+from gateway.ingest import ingest
+from gateway.pull.folder import Folder
+from gateway.settings import load_settings
+from gateway.web import web_app
+
+KEY = "a-key-of-this-test"
+GENDER = "female"
+
+
+def resources() -> list[dict[str, object]]:
+    quantity = {"value": 1.4, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"}
+    return [
+        {
+            "resourceType": "Patient",
+            "id": "p1",
+            "name": [{"family": "<script>alert(1)</script>", "given": ["Ada"]}],
+            "gender": GENDER,
+            "birthDate": "1956-02-03",
+        },
+        *(
+            {
+                "resourceType": "Observation",
+                "id": f"o{year}",
+                "status": "final",
+                "code": {"coding": [{"system": "http://loinc.org", "code": "2160-0", "display": "<b>Creatinine</b>"}]},
+                "subject": {"reference": "Patient/p1"},
+                "effectiveDateTime": f"{year}-03-04T05:06:07Z",
+                "valueQuantity": quantity,
+            }
+            for year in (2025, 2026)
+        ),
+        {
+            "resourceType": "Condition",
+            "id": "c1",
+            "clinicalStatus": {"coding": [{"code": "active"}]},
+            "code": {"coding": [{"system": "http://snomed.info/sct", "code": "1", "display": "<i>odd</i>"}]},
+            "subject": {"reference": "Patient/p1"},
+            "onsetDateTime": "2020-01-01",
+        },
+    ]
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> AsyncIterator[Home]:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.ndjson").write_text("\n".join(map(json.dumps, resources())), "utf-8")
+    with Home.open(load_settings(tmp_path / "home")) as opened:
+        await ingest(opened, Folder("files", folder, "r4"), lambda text: None)
+        yield opened
+
+
+@pytest.fixture
+async def browser(home: Home) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(web_app(home, KEY))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        yield client
+
+
+async def test_without_the_key_there_is_no_page_and_no_reading(home, browser):
+    [twin] = home.store.twins()
+    before = len(home.store.audit_rows())
+    for address in (f"/twins/{twin.id}", f"/enter?key=wrong&twin={twin.id}"):
+        answer = await browser.get(address)
+        assert answer.status_code == 403
+        assert GENDER not in answer.text.lower()
+    assert len(home.store.audit_rows()) == before
+
+
+async def test_the_page_shows_the_twin_and_its_opening_is_recorded(home, browser):
+    [twin] = home.store.twins()
+    before = len(home.store.audit_rows())
+    page = await browser.get(f"/enter?key={KEY}&twin={twin.id}", follow_redirects=True)
+    assert page.status_code == 200
+    assert "Female, born 1956-02-03" in page.text
+    assert page.text.count("<circle") == 2
+    assert "simulated, not measured" in page.text
+    assert "Estimated glomerular filtration rate" in page.text
+    newest = home.store.audit_events(10)
+    assert len(home.store.audit_rows()) > before
+    assert any(e.event["subtype"][0]["code"] == "read" for e in newest)
+
+
+async def test_what_an_ehr_wrote_is_text_and_never_markup(home, browser):
+    [twin] = home.store.twins()
+    page = await browser.get(f"/enter?key={KEY}&twin={twin.id}", follow_redirects=True)
+    assert "&lt;i&gt;odd" in page.text
+    assert "<i>odd" not in page.text
+    assert "<script" not in page.text
+    assert "script-src" not in page.headers["content-security-policy"]
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert page.headers["cache-control"] == "no-store"
+
+
+async def test_the_person_is_not_named_on_a_page_without_a_login(home, browser):
+    [twin] = home.store.twins()
+    page = await browser.get(f"/enter?key={KEY}&twin={twin.id}", follow_redirects=True)
+    assert "Ada" not in page.text
+
+
+async def test_another_host_name_gets_nothing(home):
+    transport = httpx.ASGITransport(web_app(home, KEY))
+    async with httpx.AsyncClient(transport=transport, base_url="http://evil.example") as client:
+        assert (await client.get(f"/enter?key={KEY}")).status_code == 400
+
+
+async def test_an_unknown_twin_is_not_found(browser):
+    await browser.get(f"/enter?key={KEY}&twin=x")
+    answer = await browser.get("/twins/00000000")
+    assert answer.status_code == 404

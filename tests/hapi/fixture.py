@@ -1,0 +1,113 @@
+"""The oracle that we did not write: HAPI's JPA server for R4, STU3 and DSTU2, built once and run for the session.
+
+It validates all that comes against the published definitions and refuses with 422, keeps references whole (what is
+referred to must exist), and does real conditional creates. It is in memory, on loopback, asks for no token, and ends
+with the session: also when pytest is killed, for it ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import httpx
+import pytest
+
+HERE = Path(__file__).resolve().parent
+CACHE = HERE.parents[1] / ".cache" / "hapi"
+SOURCES = sorted((HERE / "src" / "main" / "java").rglob("*.java"))
+VERSIONS = ("r4", "stu3", "dstu2")
+# A third of the start is saved by compiling quickly rather than well: the server lives for a minute.
+JVM = ("-Xmx1280m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
+START_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class HapiServer:
+    """A running server. `base("r4")`, `base("stu3")` and `base("dstu2")` are FHIR base URLs that ask for no token."""
+
+    root: str
+
+    def base(self, version: str) -> str:
+        """The base URL of a FHIR version, with no slash at its end."""
+        return f"{self.root}/{version}"
+
+
+@pytest.fixture(scope="session")
+def hapi_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HapiServer]:
+    """A HAPI server that answers; skipped where it cannot be installed, a failure in CI."""
+    built = build()
+    log = tmp_path_factory.mktemp("hapi") / "server.log"
+    classpath = f"{built / 'classes'}{os.pathsep}{(built / 'classpath').read_text()}"
+    command = ["java", *JVM, "-cp", classpath, "org.fhirtwin.oracle.Main"]
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as server,
+    ):
+        try:
+            yield HapiServer(_answering(server, log))
+        finally:
+            server.kill()
+
+
+def build() -> Path:
+    """Return the folder with `classes` and `classpath`, made once for each state of the sources."""
+    state = hashlib.sha256(b"".join(path.read_bytes() for path in (HERE / "pom.xml", *SOURCES))).hexdigest()[:16]
+    built = CACHE / state
+    if built.is_dir() and all(Path(jar).exists() for jar in (built / "classpath").read_text().split(os.pathsep)):
+        return built
+    if shutil.which("javac") is None or shutil.which("mvn") is None:
+        _run([str(HERE / "install.sh")], "a JDK and Maven are not on this machine and could not be installed")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        made = Path(folder) / state
+        jars = made / "classpath"
+        goal = ["dependency:build-classpath", "-Dmdep.includeScope=runtime", f"-Dmdep.outputFile={jars}"]
+        _run(["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), *goal], "Maven could not fetch the HAPI libraries")
+        compiler = [
+            "javac",
+            "--release",
+            "17",
+            "-cp",
+            jars.read_text(),
+            "-d",
+            str(made / "classes"),
+            *map(str, SOURCES),
+        ]
+        subprocess.run(compiler, check=True, capture_output=True)
+        shutil.rmtree(built, ignore_errors=True)
+        made.replace(built)
+    return built
+
+
+def _run(command: list[str], problem: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        _unavailable(f"{problem}: {(done.stderr or done.stdout).strip()[-500:]}")
+
+
+def _unavailable(reason: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _answering(server: subprocess.Popen[bytes], log: Path) -> str:
+    """Wait until each version tells its metadata, and return the server's address."""
+    assert server.stdout is not None
+    ready, _, _ = select.select([server.stdout], [], [], START_SECONDS)
+    said = server.stdout.readline().decode().split() if ready else []
+    if said[:1] != ["listening"]:
+        pytest.fail(f"the HAPI server did not start: {log.read_text()[-3000:]}")
+    root = f"http://127.0.0.1:{said[1]}"
+    for version in VERSIONS:
+        httpx.get(f"{root}/{version}/metadata", timeout=START_SECONDS).raise_for_status()
+    return root

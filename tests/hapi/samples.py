@@ -1,0 +1,107 @@
+"""Results as the two first models give them, for tests of what is written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from mappers.facts import Coding
+from mappers.outbound import Result, ResultInput, ResultOutput
+
+SNOMED = "http://snomed.info/sct"
+ESRD = Coding(SNOMED, "46177005", "End-stage renal disease")
+HEART_FAILURE = Coding(SNOMED, "84114007", "Heart failure")
+MADE_AT = datetime(2026, 11, 24, 2, 3, 4, tzinfo=UTC)
+
+
+def used(name: str = "creatinine", **changes: Any) -> ResultInput:
+    told: dict[str, Any] = {
+        "name": name,
+        "title": name.capitalize(),
+        "value": "1.20",
+        "unit": "mg/dL",
+        "when": "2024-02-29T08:30:00+01:00",
+        "reference": "Observation/12/_history/3",
+        "source": "north",
+        "local": True,
+    }
+    return ResultInput(**told | changes)
+
+
+def age_and_sex(patient: str = "Patient/7/_history/1") -> tuple[ResultInput, ...]:
+    """Two inputs that one resource version says."""
+    return (
+        used("age", value="61", unit="a", reference=patient),
+        used("sex", value="female", unit="", when="", reference=patient),
+    )
+
+
+def egfr(**changes: Any) -> ResultOutput:
+    told: dict[str, Any] = {
+        "name": "egfr",
+        "title": "eGFR (CKD-EPI 2021)",
+        "kind": "observation",
+        "code": Coding("http://loinc.org", "98979-8"),
+        "value": Decimal("51.50"),
+        "unit": "mL/min/{1.73_m2}",
+        "horizon_years": None,
+        "outcome": None,
+        "decimals": 0,
+    }
+    return ResultOutput(**told | changes)
+
+
+def risk(name: str, value: str, years: int, **changes: Any) -> ResultOutput:
+    told: dict[str, Any] = {
+        "name": name,
+        "title": "Kidney failure",
+        "kind": "risk",
+        "code": None,
+        "value": Decimal(value),
+        "unit": "1",
+        "horizon_years": years,
+        "outcome": ESRD,
+        "decimals": 2,
+    }
+    return ResultOutput(**told | changes)
+
+
+def kidney(**changes: Any) -> Result:
+    told: dict[str, Any] = {
+        "model": "kidney",
+        "version": "1",
+        "title": "Kidney function and risk of kidney failure",
+        "citation": "Inker 2021, doi:10.1056/NEJMoa2102953; Tangri 2016, doi:10.1001/jama.2015.18202",
+        "limits": "Adults only; not for acute kidney injury.",
+        "made_at": MADE_AT,
+        "valid_at": "2024-02-29T08:30:00+01:00",
+        "inputs": (used(), *age_and_sex()),
+        "outputs": (egfr(), risk("kf2", "0.0123", 2), risk("kf5", "0.0300", 5)),
+        "assumptions": ("Creatinine is at a steady state.",),
+        "run": "5f2c9a",
+    }
+    return Result(**told | changes)
+
+
+def prevent(**changes: Any) -> Result:
+    """Risks alone, with a day's precision and an input of another EHR."""
+    elsewhere = "https://lakeside.example/fhir/Observation/9/_history/2"
+    told: dict[str, Any] = {
+        "model": "prevent",
+        "version": "1",
+        "title": "Cardiovascular risk (PREVENT base)",
+        "citation": "Khan 2024, doi:10.1161/CIRCULATIONAHA.123.067626",
+        "valid_at": "2024-02-29",
+        "inputs": (
+            used("systolic-pressure", value="142", unit="mm[Hg]", when="2024-02-29"),
+            used("hdl-cholesterol", value="48", reference=elsewhere, source="lakeside", local=False),
+            *age_and_sex(),
+        ),
+        "outputs": (
+            risk("hf10", "0.0815", 10, title="Heart failure", outcome=HEART_FAILURE, decimals=1),
+            risk("cvd30", "0.4", 30, title="Total cardiovascular disease", outcome=None, decimals=1),
+        ),
+        "run": "77aa01",
+    }
+    return kidney(**told | changes)

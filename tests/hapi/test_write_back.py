@@ -1,0 +1,150 @@
+"""What we write, before a server and a validator that we did not write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import msgspec
+import pytest
+
+from mappers.outbound import Result, render, to_json
+from mappers.versions import FhirVersion
+from tests.hapi.fixture import HapiServer
+from tests.hapi.samples import kidney, prevent
+
+pytestmark = pytest.mark.jvm
+
+Sample = Callable[..., Result]
+JSON = {"dstu2": "application/json+fhir", "stu3": "application/fhir+json", "r4": "application/fhir+json"}
+
+
+class Ehr:
+    """One FHIR version of the server, with a patient of its own and a measurement in its second version."""
+
+    def __init__(self, http: httpx.Client, version: FhirVersion) -> None:
+        self.http = http
+        self.version = version
+        patient, measured = f"urn:uuid:{uuid4()}", f"urn:uuid:{uuid4()}"
+        observation = {"resourceType": "Observation", "status": "preliminary", "code": {"text": "measured"}}
+        first = [
+            (patient, {"resourceType": "Patient", "active": True}),
+            (measured, observation | {"subject": {"reference": patient}}),
+        ]
+        entries = [
+            {"fullUrl": url, "resource": told, "request": {"method": "POST", "url": told["resourceType"]}}
+            for url, told in first
+        ]
+        made = self.send({"resourceType": "Bundle", "type": "transaction", "entry": entries})
+        self.patient_version = made[0]["location"]
+        self.patient = self.patient_version.split("/_history")[0]
+        path = made[1]["location"].split("/_history")[0]
+        changed = self.read(path) | {"status": "final"}
+        assert self.http.put(path, content=to_json(changed)).status_code == 200
+        self.measured_version = f"{path}/_history/2"
+
+    def send(self, bundle: dict[str, Any]) -> list[dict[str, str]]:
+        answer = self.http.post("", content=to_json(bundle))
+        assert answer.status_code == 200, answer.text
+        return [entry["response"] for entry in answer.json()["entry"]]
+
+    def read(self, path: str) -> dict[str, Any]:
+        """Read a resource, each number as the text that stood there: 12.30 is not 12.3."""
+        answer = self.http.get(path)
+        assert answer.status_code == 200, answer.text
+        return _as_written(answer.content)
+
+    def count(self, search: str) -> int:
+        answer = self.http.get(f"{search}&_summary=count", headers={"Cache-Control": "no-cache"})
+        assert answer.status_code == 200, answer.text
+        return int(answer.json()["total"])
+
+    def render(self, sample: Sample) -> dict[str, Any]:
+        """Render a result of this patient, in a run of its own."""
+        here = {"Patient": self.patient_version, "Observation": self.measured_version}
+        inputs = [
+            msgspec.structs.replace(each, reference=here[each.type]) if each.local else each for each in sample().inputs
+        ]
+        result = sample(run=uuid4().hex, inputs=tuple(inputs))
+        return render(result, self.version, patient=self.patient, sender="fhirtwin 0.1.0")
+
+
+def _as_written(content: bytes) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(content, parse_float=str, parse_int=str)
+    return read
+
+
+def without_the_servers_own(resource: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what a server adds; meta's lists are sets (FHIR R4 2.21.0.2) and come back in any order."""
+    meta = {
+        name: sorted(resource["meta"][name], key=json.dumps)
+        for name in resource["meta"].keys() - {"versionId", "lastUpdated", "source", "extension"}
+    }
+    return {name: value for name, value in resource.items() if name != "id"} | {"meta": meta}
+
+
+@pytest.fixture(params=["dstu2", "stu3", "r4"])
+def ehr(request: pytest.FixtureRequest, hapi_server: HapiServer) -> Iterator[Ehr]:
+    version: FhirVersion = request.param
+    headers = {"Content-Type": JSON[version], "Accept": JSON[version]}
+    with httpx.Client(base_url=f"{hapi_server.base(version)}/", headers=headers, timeout=120) as http:
+        yield Ehr(http, version)
+
+
+@pytest.mark.parametrize("sample", [kidney, prevent])
+def test_what_we_write_is_accepted_and_comes_back_unchanged(ehr: Ehr, sample: Sample) -> None:
+    bundle = ehr.render(sample)
+    made = ehr.send(bundle)
+    assert {each["status"].split()[0] for each in made[1:]} == {"201"}
+
+    became = {
+        entry["fullUrl"]: each["location"].split("/_history")[0]
+        for entry, each in zip(bundle["entry"], made, strict=True)
+    }
+    text = to_json(bundle).decode()
+    for name, path in became.items():
+        text = text.replace(f'"reference":"{name}"', f'"reference":"{path}"')
+    for entry, path in zip(_as_written(text.encode())["entry"], became.values(), strict=True):
+        assert without_the_servers_own(ehr.read(path)) == without_the_servers_own(entry["resource"])
+
+
+@pytest.mark.parametrize("sample", [kidney, prevent])
+def test_to_send_again_creates_nothing_new(ehr: Ehr, sample: Sample) -> None:
+    bundle = ehr.render(sample)
+    first = ehr.send(bundle)
+    again = ehr.send(bundle)
+    assert {each["status"].split()[0] for each in again} == {"200"}
+    assert [each["location"] for each in again] == [each["location"] for each in first]
+    for entry in bundle["entry"]:
+        request = entry["request"]
+        assert ehr.count(f"{request['url']}?{request['ifNoneExist']}") == 1
+
+
+def test_two_runs_share_the_device_of_their_model(ehr: Ehr) -> None:
+    [device, *_] = ehr.send(ehr.render(kidney))
+    [same, *results] = ehr.send(ehr.render(kidney))
+    assert same["location"] == device["location"]
+    assert {each["status"].split()[0] for each in results} == {"201"}
+
+
+def test_the_provenance_names_the_exact_versions_that_were_used(ehr: Ehr) -> None:
+    made = ehr.send(ehr.render(kidney))
+    told = json.dumps(ehr.read(made[-1]["location"])["entity"])
+    assert ehr.measured_version in told
+    assert ehr.patient_version in told
+
+
+def test_the_server_refuses_what_is_not_valid_or_points_nowhere(ehr: Ehr) -> None:
+    """The oracle bites: a code that is missing, a status that is not one, a patient who is not there."""
+    for spoil in ({"code": None}, {"status": "simulated"}, {"subject": {"reference": "Patient/999999"}}):
+        bundle = ehr.render(kidney)
+        resource = bundle["entry"][1]["resource"]
+        resource |= spoil
+        bundle["entry"][1]["resource"] = {name: value for name, value in resource.items() if value is not None}
+        answer = ehr.http.post("", content=to_json(bundle))
+        print(answer.text[:1500])
+        assert answer.status_code in {400, 422}, spoil
+        assert answer.json()["resourceType"] == "OperationOutcome"
