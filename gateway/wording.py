@@ -7,7 +7,7 @@ from decimal import Decimal
 from mappers.facts import Coding, Fact, Quantity, Value
 from twin_engine import Output, Run
 
-__all__ = ["not_computed", "output_value", "said_name", "said_value", "source_of_input"]
+__all__ = ["not_computed", "output_value", "said_name", "said_value", "short_time", "source_of_input"]
 
 _MOST_DECIMALS = 6
 _UNITS = {"1": "", "a": "years", "{score}": ""}
@@ -46,6 +46,11 @@ def output_value(output: Output) -> tuple[str, str]:
     if output.kind == "risk":
         return f"{output.value * 100:.{max(output.decimals - 2, 0)}f}", "%"
     return f"{output.value:.{output.decimals}f}", _UNITS.get(output.unit, output.unit)
+
+
+def short_time(text: str) -> str:
+    """Write a FHIR date or dateTime to the minute, as its clock showed it; a partial date stays as it is."""
+    return text[:16].replace("T", " ")
 
 
 def not_computed(run: Run) -> list[tuple[str, str]]:

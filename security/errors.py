@@ -7,6 +7,7 @@ Fault
 ├── NotFhir          what came is not FHIR, or not the FHIR that was told
 ├── Unreachable      the server did not answer, or asks us to come back later (exit 3)
 ├── Refused          the server answered and said no
+├── TooLarge         an answer or a file goes over our limits (gateway.pull)
 ├── Denied           our own policy, or the server's scopes, said no (exit 4)
 ├── Sealed           a sealed value does not open: wrong key, or changed bytes
 ├── Tampered         the audit log is not what was signed

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from types import MappingProxyType, ModuleType
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -24,7 +24,9 @@ __all__ = ["TODAY", "VERSIONS", "Cohort", "Member", "build"]
 
 _TEMPLATES: Final[Mapping[str, ModuleType]] = MappingProxyType({"lakeside": dstu2, "harbor": stu3, "summit": r4})
 
-VERSIONS: Final[Mapping[EhrName, str]] = MappingProxyType({"lakeside": "dstu2", "harbor": "stu3", "summit": "r4"})
+VERSIONS: Final[Mapping[EhrName, Literal["dstu2", "stu3", "r4"]]] = MappingProxyType(
+    {"lakeside": "dstu2", "harbor": "stu3", "summit": "r4"}
+)
 """The FHIR version that each EHR of the cohort speaks."""
 
 TODAY: Final = date(2026, 11, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.resources import files
 from typing import Final
 
@@ -91,4 +92,5 @@ def serve_twin(home: Home, twin: str, port: int, tell: Callable[[str], None]) ->
     )
 
     tell(f"http://{_HOST}:{port}/enter?key={key}&twin={twin}")
-    server.run()
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how this is meant to end
+        server.run()

@@ -14,7 +14,7 @@ from gateway.home import Home
 from gateway.simulation import load_run
 from gateway.store import TwinRecord
 from gateway.web.chart import Chart, Dot, draw
-from gateway.wording import not_computed, output_value, said_name, said_value, source_of_input
+from gateway.wording import not_computed, output_value, said_name, said_value, short_time, source_of_input
 from mappers.facts import Fact, Quantity, Refusal
 from twin_engine import Missing, Run
 
@@ -112,7 +112,8 @@ def _dot(fact: Fact, value: Quantity) -> Dot:
 def _row(fact: Fact) -> Cells:
     return {
         "kind": fact.kind,
-        "when": fact.when.text if fact.when else "",
+        "told": fact.when.text if fact.when else "",
+        "when": short_time(fact.when.text) if fact.when else "",
         "what": said_name(fact),
         "value": said_value(fact.value),
         "status": fact.status,
@@ -131,7 +132,8 @@ def _run(run: Run) -> Cells:
             "title": i.title,
             "value": i.said,
             "unit": "" if i.unit in ("1", "a") else i.unit,
-            "when": i.when,
+            "told": i.when,
+            "when": short_time(i.when),
             "source": source_of_input(run, i.name),
         }
         for i in run.inputs
@@ -140,7 +142,7 @@ def _run(run: Run) -> Cells:
         "title": run.title,
         "model": run.model,
         "version": run.version,
-        "valid_at": run.valid_at,
+        "valid_at": short_time(run.valid_at),
         "outputs": outputs,
         "inputs": inputs,
         "not_computed": [f"Not computed, {names}: {why}" for names, why in not_computed(run)],

@@ -58,7 +58,7 @@ def _participant(code: str) -> Resource:
     return {"system": "http://hl7.org/fhir/provenance-participant-role", "code": code}
 
 
-def _source(used: ResultInput) -> Resource:
+def _source(used: tuple[ResultInput, ...]) -> Resource:
     """Name an input: in DSTU2 by a URI, which may be of another server, and its type."""
-    kind = {"system": "http://hl7.org/fhir/resource-types", "code": used.type}
-    return {"role": "source", "type": kind, "reference": used.reference, "display": str(used)}
+    kind = {"system": "http://hl7.org/fhir/resource-types", "code": used[0].type}
+    return {"role": "source", "type": kind, "reference": used[0].reference, "display": shape.listed(used)}

@@ -11,7 +11,9 @@ __all__ = ["AIAST", "RESULT_TAG", "SIMULATED_TAG", "URI_SYSTEM", "device_uuid", 
 
 NAMESPACE = UUID("7f33ff8d-c0b7-4e24-a66d-be710634ada0")  # chosen once; to change it is to write every result again
 
-URI_SYSTEM = "urn:ietf:rfc:3986"  # FHIR R4 2.24.0.14: the system of an identifier whose value is itself a URI
+URI_SYSTEM = (
+    "urn:ietf:rfc:3986"  # FHIR R4 datatypes.html#identifier: the system of an identifier whose value is itself a URI
+)
 RESULT_TAG = "urn:fhirtwin:result"  # finds what has no identifier element (Provenance)
 SIMULATED_TAG = {"system": "urn:fhirtwin:tag", "code": "simulated"}
 AIAST = {  # HL7 AI Transparency on FHIR 1.0.0-ballot: the label of what a computer's logic asserted, of whatever kind
@@ -35,6 +37,6 @@ def entry_url(uuid: str) -> str:
     """Name an entry within its transaction.
 
     It differs from the identifier, for a server replaces it by the resource's address wherever it stands (FHIR R4
-    3.1.0.11.2), and some do so in the whole text.
+    http.html#trules), and some do so in the whole text.
     """
     return f"urn:uuid:{uuid5(NAMESPACE, f'entry/{uuid}')}"

@@ -63,7 +63,7 @@ def render(result: Result, version: FhirVersion, *, patient: str, sender: str) -
 
 
 def _entry(uuid: str, resource: Resource, unless: str) -> Resource:
-    """Create a resource unless one is found by `unless` (conditional create, FHIR R4 3.1.0.8.1)."""
+    """Create a resource unless one is found by `unless` (conditional create, FHIR R4 http.html#ccreate)."""
     request = {"method": "POST", "url": resource["resourceType"], "ifNoneExist": unless}
     return {"fullUrl": entry_url(uuid), "resource": resource, "request": request}
 

@@ -81,28 +81,32 @@ def concept(coding: Coding | None, text: str) -> Resource:
     return {"coding": [code | {"display": coding.display} if coding.display else code], "text": text}
 
 
-def reference(used: ResultInput, *, logical: bool = True) -> Resource:
+def sources(result: Result, types: frozenset[str] | None = None) -> list[tuple[ResultInput, ...]]:
+    """Group the inputs by the resource version that says them; `types` keeps those that an element may refer to."""
+    said: dict[str, tuple[ResultInput, ...]] = {}
+    for used in result.inputs:
+        if types is None or used.type in types:
+            said[used.reference] = (*said.get(used.reference, ()), used)
+    return list(said.values())
+
+
+def reference(used: tuple[ResultInput, ...], *, logical: bool = True) -> Resource:
     """Point to the resource version that was used, and say so in words, for many servers strip versions.
 
-    A fact of another EHR is named by its URL as an identifier (a logical reference, R4 2.3.0.4): servers refuse
-    references to servers that they do not know. DSTU2 has no logical reference (`logical=False`) and keeps the words.
+    A fact of another EHR is named by its URL as an identifier (R4 references.html#logical): servers refuse references
+    to servers that they do not know. DSTU2 has no logical reference (`logical=False`) and keeps the words.
     """
-    if used.local:
-        return {"reference": used.reference, "display": wording(used)}
+    address = used[0].reference
+    if used[0].local:
+        return {"reference": address, "display": f"{listed(used)}: {address}"}
     if logical:
-        return {"identifier": {"system": URI_SYSTEM, "value": used.reference}, "display": str(used)}
-    return {"display": wording(used)}
+        return {"identifier": {"system": URI_SYSTEM, "value": address}, "display": listed(used)}
+    return {"display": f"{listed(used)}: {address}"}
 
 
-def wording(used: ResultInput) -> str:
-    """Tell an input in words, with the resource version that says it."""
-    return f"{used}: {used.reference}"
-
-
-def sources(result: Result, types: frozenset[str] | None = None) -> list[ResultInput]:
-    """Return the inputs with each resource version once, in order; `types` keeps those that an element may refer to."""
-    once = {used.reference: used for used in reversed(result.inputs) if types is None or used.type in types}
-    return [once[name] for name in dict.fromkeys(used.reference for used in result.inputs) if name in once]
+def listed(used: tuple[ResultInput, ...]) -> str:
+    """Tell inputs in words."""
+    return "; ".join(map(str, used))
 
 
 def device(result: Result) -> Resource:
@@ -157,7 +161,7 @@ def prediction(result: Result, output: ResultOutput) -> Resource:
     100"). `whenRange` would be ages ("the period of time or age range of the subject"); we know the period, and where
     there is none "the risk applies over the subject's lifespan".
     """
-    inputs = "; ".join(map(str, result.inputs))
+    inputs = listed(result.inputs)
     written: Resource = {
         "outcome": concept(output.outcome, output.title),
         "probabilityDecimal": output.written,

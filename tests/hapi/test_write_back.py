@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -29,8 +30,12 @@ class Ehr:
         self.http = http
         self.version = version
         patient, measured = f"urn:uuid:{uuid4()}", f"urn:uuid:{uuid4()}"
-        observation = {"resourceType": "Observation", "status": "preliminary", "code": {"text": "measured"}}
-        first = [
+        observation: dict[str, Any] = {
+            "resourceType": "Observation",
+            "status": "preliminary",
+            "code": {"text": "measured"},
+        }
+        first: list[tuple[str, dict[str, Any]]] = [
             (patient, {"resourceType": "Patient", "active": True}),
             (measured, observation | {"subject": {"reference": patient}}),
         ]
@@ -78,7 +83,7 @@ def _as_written(content: bytes) -> dict[str, Any]:
 
 
 def without_the_servers_own(resource: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what a server adds; meta's lists are sets (FHIR R4 2.21.0.2) and come back in any order."""
+    """Leave out what a server adds; meta's lists are sets (FHIR R4 resource.html#Meta) and come back in any order."""
     meta = {
         name: sorted(resource["meta"][name], key=json.dumps)
         for name in resource["meta"].keys() - {"versionId", "lastUpdated", "source", "extension"}
@@ -137,14 +142,20 @@ def test_the_provenance_names_the_exact_versions_that_were_used(ehr: Ehr) -> Non
     assert ehr.patient_version in told
 
 
-def test_the_server_refuses_what_is_not_valid_or_points_nowhere(ehr: Ehr) -> None:
-    """The oracle bites: a code that is missing, a status that is not one, a patient who is not there."""
-    for spoil in ({"code": None}, {"status": "simulated"}, {"subject": {"reference": "Patient/999999"}}):
-        bundle = ehr.render(kidney)
-        resource = bundle["entry"][1]["resource"]
-        resource |= spoil
-        bundle["entry"][1]["resource"] = {name: value for name, value in resource.items() if value is not None}
-        answer = ehr.http.post("", content=to_json(bundle))
-        print(answer.text[:1500])
-        assert answer.status_code in {400, 422}, spoil
-        assert answer.json()["resourceType"] == "OperationOutcome"
+@pytest.mark.parametrize("spoiled", [{"code": {}}, {"code": None}, {"subject": {"reference": "Patient/999999"}}])
+def test_the_oracle_refuses_what_is_not_valid_or_points_nowhere(ehr: Ehr, spoiled: dict[str, Any]) -> None:
+    bundle = ehr.render(kidney)
+    changed = bundle["entry"][1]["resource"] | spoiled
+    bundle["entry"][1]["resource"] = {name: value for name, value in changed.items() if value is not None}
+    answer = ehr.http.post("", content=to_json(bundle))
+    assert answer.status_code in {400, 422}
+    assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+@pytest.mark.parametrize("ehr", ["stu3", "r4"], indirect=True)  # HAPI does not evaluate the invariants of DSTU2
+def test_the_oracle_holds_a_probability_to_be_a_percentage(ehr: Ehr) -> None:
+    bundle = ehr.render(prevent)
+    bundle["entry"][1]["resource"]["prediction"][0]["probabilityDecimal"] = Decimal("100.1")
+    answer = ehr.http.post("", content=to_json(bundle))
+    assert answer.status_code == 422
+    assert "ras-2" in answer.text

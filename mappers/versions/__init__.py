@@ -1,0 +1,20 @@
+"""FHIR versions: which one a resource is written in, and its R4 shape, so that all mappers read R4 only."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+from mappers.rows import read_table
+
+__all__ = ["TYPES", "VERSIONS", "FhirVersion", "as_fhir_version"]
+
+FhirVersion = Literal["dstu2", "stu3", "r4"]
+VERSIONS: Final[tuple[FhirVersion, ...]] = get_args(FhirVersion)
+
+TYPES: Final = {version: frozenset(types.split()) for version, types in read_table("types").items()}
+"""The resource types of each version; "later" are those that came with R4B and R5."""
+
+
+def as_fhir_version(told: str) -> FhirVersion | None:
+    """Return a version by its name ("dstu2", "stu3", "r4"), `None` for any other text."""
+    return next((version for version in VERSIONS if version == told), None)
