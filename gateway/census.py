@@ -129,5 +129,5 @@ class Census:
     def twin_of(self, home: Home, reference: str) -> str | None:
         """Find the twin that a reference to a patient means, in this pull or an earlier one of this source."""
         plain = self.plain(reference)
-        patient = self.named.get(plain, plain)
+        patient = self.named.get(plain, plain)  # a Patient without an id goes by its place, which nothing else names
         return self.twins.get(patient) or home.store.twin_of(self.source, patient)

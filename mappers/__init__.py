@@ -1,1 +1,21 @@
-"""mappers."""
+"""FHIR JSON in, facts out: DSTU2, STU3 and R4 resources become normalised clinical statements, or refusals that say why not."""
+
+from mappers.reading import Unreadable, read_json
+from mappers.references import LINKABLE, references_of, subject_of
+from mappers.resources import MAPPING, as_link, map_resource
+from mappers.versions import FhirVersion, as_fhir_version
+from mappers.versions.detect import detect_version
+
+__all__ = [
+    "LINKABLE",
+    "MAPPING",
+    "FhirVersion",
+    "Unreadable",
+    "as_fhir_version",
+    "as_link",
+    "detect_version",
+    "map_resource",
+    "read_json",
+    "references_of",
+    "subject_of",
+]

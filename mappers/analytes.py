@@ -65,9 +65,7 @@ _BY_CODE: Final = {expand(code): analyte for analyte in ANALYTES for code in ana
 def find_analytes(found: Iterable[Coding]) -> list[tuple[Analyte, Coding]]:
     """Find what codes mean: one analyte for each that our table has."""
     return [
-        (analyte, coding)
-        for coding in found
-        if (analyte := _BY_CODE.get((coding.system, coding.code))) is not None
+        (analyte, coding) for coding in found if (analyte := _BY_CODE.get((coding.system, coding.code))) is not None
     ]
 
 
@@ -101,7 +99,9 @@ def _step(analyte: Analyte, spelling: str) -> Step | str:
     return step_between(unit, analyte.unit) or "unit-not-convertible"
 
 
-def to_canonical(analyte: Analyte, value: Decimal, comparator: str, code: str, words: str) -> tuple[Quantity, bool] | str:
+def to_canonical(
+    analyte: Analyte, value: Decimal, comparator: str, code: str, words: str
+) -> tuple[Quantity, bool] | str:
     """Convert a number to the canonical unit, and say whether anything but the spelling changed; or return why not."""
     step = step_to(analyte, code, words)
     if isinstance(step, str):

@@ -43,8 +43,8 @@ def sensor_days(
 ) -> list[list[int | None]]:
     """Draw the readings, mg/dL, of consecutive days; `None` where the sensor was silent.
 
-    `base` is the fasting level; `sensitivity` how many mg/dL a unit of bolus takes away in the end. Readings are held
-    within the 40 to 400 mg/dL that sensors report.
+    `base` is the fasting level; `sensitivity` how strongly a unit of bolus lowers it. Readings are held within the
+    40 to 400 mg/dL that sensors report.
     """
     minutes = np.arange(len(days) * DAY) * 5.0
     level = base + 14.0 * np.exp(-(((minutes % 1440.0) - 360.0) ** 2) / (2 * 90.0**2))  # the dawn rise

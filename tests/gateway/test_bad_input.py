@@ -237,7 +237,8 @@ def test_a_token_that_ends_in_mid_paging_is_renewed(tmp_path):
     ehr.misbehaviours.add(Misbehaviour("expired-token", type="Observation", after=2, times=1))
     with serve([ehr]) as [base]:
         (tmp_path / "twin.toml").write_text(
-            f'[sources.ward]\nurl = "{base}"\nauth = "backend-services"\nclient_id = "us"\nkey_file = "ward.jwk"\npage_size = 10\n'
+            f'[sources.ward]\nurl = "{base}"\npage_size = 10\n'
+            'auth = "backend-services"\nclient_id = "us"\nkey_file = "ward.jwk"\n'
         )
         done = twin(tmp_path, "pull", "ward", "--format", "json")
     assert done.returncode == 0, done.stderr

@@ -10,10 +10,10 @@ __all__ = ["tell", "tell_preserved"]
 
 
 def tell(chart: Chart) -> None:
-    """After an infarction: under four drugs the ventricle shrinks and NT-proBNP falls. Cardiology `summit`, practice
-    `lakeside`,
+    """After an infarction: under four drugs the ventricle shrinks and NT-proBNP falls.
 
-    and a stay at `harbor`. Kidney function is G3a, so albumin in the urine is measured too.
+    Cardiology is at `summit`, the practice at `lakeside`, one stay at `harbor`. Kidney function is G3a, so albumin
+    in the urine is measured too.
     """
     background(chart, "former-smoker")
     chart.problem("old-infarction", chart.day(1100))

@@ -1,0 +1,152 @@
+"""The count of what was understood and what was not: in = facts + refusals, to the resource."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from mappers.facts import Fact, Link, Outcome, Quantity, Refusal
+from mappers.versions import TYPES
+
+__all__ = ["REASONS", "Ledger"]
+
+REASONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        # what could not be read
+        "not-json": "The bytes are no JSON, or no UTF-8. Ask the source for the resource again.",
+        "truncated": "The JSON ends in the middle. Pull or copy the file again.",
+        "duplicate-key": "A key stands twice in one object, so two readers may read two things. The source has to correct it.",
+        "too-deep": "The JSON is nested deeper than 64 levels, which no FHIR resource is.",
+        "too-large": "The file, page or line is larger than we read. Split it, or raise the limit.",
+        "not-fhir": "It is JSON without a resourceType, so no FHIR resource. Check what was pulled.",
+        # what it is
+        "unknown-type": "The resourceType is that of no FHIR version. The source has to correct it.",
+        "unexpected-type": "The server sent a type that was not asked for. Check the server's search.",
+        "wrong-version": "It is of another FHIR version than was told. Tell the right one for this source.",
+        "version-unknown": "The FHIR version was neither told nor can it be seen. Tell it for this source.",
+        "unsupported-type": "We do not map this type of resource yet. Its bytes are kept, and mapped once we do.",
+        "unused-link": "It says something only through a resource that uses it, and none that came does.",
+        "simulated": "A model or an AI asserted it, nobody measured it. It never becomes a fact.",
+        "unknown-modifier": "A modifier extension or implicit rules change its meaning in a way that we do not know.",
+        # whom it is about
+        "no-subject": "It does not say which patient it is about. The source has to say it.",
+        "unknown-patient": "The patient that it is about did not come. Pull the Patient resources of this source.",
+        "other-focus": "It is in the patient's record, but about somebody else (a fetus, a donor, a device).",
+        "identity-conflict": "Its patient resembles a known person and contradicts them. Somebody has to decide; it has a twin of its own.",
+        # whether it holds
+        "status": "Its status says that it does not hold: entered in error, refuted, cancelled, not there yet, or not told.",
+        "not-done": "It says that something was not done, not given or not taken. A refusal is no treatment.",
+        "intent": "It is a proposal, a plan or an option, and not an order.",
+        "unconfirmed": "The diagnosis is provisional, differential or unconfirmed. It counts once somebody confirms it.",
+        # what it is about
+        "no-code": "It has no code, at most a text. The source has to code it.",
+        "unknown-code": "None of its codes is in our tables, or one that others understand. Add a row to the tables.",
+        "conflicting-codes": "Its codes mean different things. The source has to correct it.",
+        # what it says
+        "no-value": "It has no value. The source has to send one, or a reason why there is none.",
+        "absent-reason": "The source says that there is no value, and why.",
+        "bad-value": "The value is none of its kind: a text for a number, an unknown comparator, an unreadable series.",
+        "unsupported-value": "The value is a range, a ratio, a time, a period or an attachment, which we do not map yet.",
+        "implausible": "The value cannot be, in this unit, in a living body. Check unit and typing at the source.",
+        "no-unit": "The number has no unit, and none is assumed. The source has to send it.",
+        "unknown-unit": "The unit is neither UCUM nor a spelling that we know. Add a row to the table of units.",
+        "unit-not-convertible": "The unit cannot be one of this measurement. The code or the unit is wrong at the source.",
+        "unit-conflict": "The code and the words of the unit give different values. The source has to correct it.",
+        # when
+        "no-time": "It does not say when. The time of recording does not stand in for it.",
+        "bad-date": "The time is no FHIR date, or has an hour without a time zone. The source has to correct it.",
+        # what it needs
+        "unresolved-reference": "What it refers to (the medicine of an order) did not come. Pull that type, too.",
+    }
+)
+"""Every reason for which something is refused, with what it means and what to do. Stable: stored, shown, and relied on by scripts."""
+
+
+@dataclass
+class Ledger:
+    """Counts without any patient data: of resources by type, of refusals by reason, of facts, links and conversions of units.
+
+    A resource is understood if every clinical statement in it became a fact, or a link; else it is refused.
+    """
+
+    resources: int = 0
+    understood: int = 0
+    refused: int = 0
+    facts: int = 0
+    links: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
+    by_type: dict[str, Counter[str]] = field(default_factory=dict)
+    conversions: Counter[str] = field(default_factory=Counter)
+
+    def add(self, kind: str, outcomes: Iterable[Outcome]) -> bool:
+        """Count one resource of a type with all that became of it; says whether it was understood."""
+        holds, refused = False, False
+        for outcome in outcomes:
+            if isinstance(outcome, Refusal):
+                if outcome.reason not in REASONS:
+                    raise ValueError(f"{outcome.reason} is no known reason")
+                self.refusals[outcome.reason] += 1
+                refused = True
+            elif isinstance(outcome, Fact):
+                self.facts += 1
+                holds = True
+                if outcome.original is not None and isinstance(outcome.value, Quantity):
+                    self.conversions[f"{outcome.original.unit} to {outcome.value.unit}"] += 1
+            elif isinstance(outcome, Link):
+                self.links += 1
+                holds = True
+        understood = holds and not refused
+        row = self.by_type.setdefault(_label(kind), Counter(resources=0, understood=0, refused=0))
+        row["resources"] += 1
+        row["understood" if understood else "refused"] += 1
+        self.resources += 1
+        self.understood += understood
+        self.refused += not understood
+        return understood
+
+    def merge(self, other: Ledger) -> None:
+        """Add the counts of another ledger to this one."""
+        self.resources += other.resources
+        self.understood += other.understood
+        self.refused += other.refused
+        self.facts += other.facts
+        self.links += other.links
+        self.refusals.update(other.refusals)
+        self.conversions.update(other.conversions)
+        for kind, row in other.by_type.items():
+            self.by_type.setdefault(kind, Counter()).update(row)
+
+    def as_json(self) -> dict[str, Any]:
+        """Write the counts as JSON; `from_counts` reads them back."""
+        return {
+            "resources": self.resources,
+            "understood": self.understood,
+            "refused": self.refused,
+            "facts": self.facts,
+            "links": self.links,
+            "refusals": dict(sorted(self.refusals.items())),
+            "by_type": {kind: dict(row) for kind, row in sorted(self.by_type.items())},
+            "conversions": dict(sorted(self.conversions.items())),
+        }
+
+    counts = as_json
+
+    @classmethod
+    def from_counts(cls, counts: Mapping[str, Any]) -> Ledger:
+        """Read what `as_json` wrote; what is missing is nought."""
+        made = cls(*(counts.get(name, 0) for name in ("resources", "understood", "refused", "facts", "links")))
+        made.refusals.update(counts.get("refusals", {}))
+        made.conversions.update(counts.get("conversions", {}))
+        made.by_type.update({kind: Counter(row) for kind, row in counts.get("by_type", {}).items()})
+        return made
+
+
+_TYPES: Final = frozenset().union(*TYPES.values())
+
+
+def _label(kind: str) -> str:
+    """Name a type in the counts; what stands in a resource that is no FHIR may be anything, so it is not repeated."""
+    return kind if kind in _TYPES else "unknown"

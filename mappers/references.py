@@ -1,0 +1,45 @@
+"""Who a resource is about, and what it needs from others; the same in all versions, since no version uses a name for something else."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from mappers.elements import Json, objects, reference, text
+
+__all__ = ["LINKABLE", "references_of", "subject_of"]
+
+LINKABLE: Final = frozenset({"Medication"})
+"""Types that say nothing about a patient by themselves, and that a fact uses."""
+
+_SUBJECTS: Final = ("subject", "patient", "beneficiary", "for", "individual")
+_TYPED: Final = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/[^/]+(?:/_history/[^/]+)?$")
+
+
+def subject_of(resource: Json) -> str | None:
+    """Return the reference to the patient that a resource is about, as it is written; `None` where it names none.
+
+    A Patient is about itself. A group, a device or a place is no patient, and neither is somebody who stands inside the resource
+    only (a contained Patient).
+    """
+    if resource.get("resourceType") == "Patient":
+        identity = text(resource.get("id"))
+        return f"Patient/{identity}" if identity else None
+    for element in _SUBJECTS:
+        for each in objects(resource.get(element))[:1]:
+            found = reference(each)
+            kind = text(each.get("type")) or _type_in(found)
+            if found and not found.startswith("#") and kind in ("", "Patient"):
+                return found
+    return None
+
+
+def _type_in(written: str) -> str:
+    found = None if written.startswith("urn:") else _TYPED.search(written)
+    return found[1] if found else ""
+
+
+def references_of(resource: Json) -> tuple[str, ...]:
+    """List the references, as they are written, that `map_resource` wants in `linked`; contained resources are not among them."""
+    found = reference(resource.get("medicationReference"))
+    return (found,) if found and not found.startswith("#") else ()

@@ -1,0 +1,37 @@
+"""AllergyIntolerance: what a person must not get. One that nobody has confirmed still counts; better safe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from mappers.elements import text
+from mappers.facts import Coding, Outcome
+from mappers.resources.sheet import Sheet, Span, code_in, read_span
+
+__all__ = ["map_allergy"]
+
+VOID: Final = frozenset({"refuted", "entered-in-error"})
+CRITICALITY: Final = "http://hl7.org/fhir/allergy-intolerance-criticality"
+CRITICALITIES: Final = frozenset({"low", "high", "unable-to-assess"})
+
+
+def map_allergy(sheet: Sheet) -> Iterator[Outcome]:
+    """Yield the fact in an AllergyIntolerance; its value is the criticality where one is told, its status the clinical status.
+
+    "No known allergy" is a fact, too, and has a name of its own.
+    """
+    verification = code_in(sheet.body.get("verificationStatus"), "allergy-verification")
+    if verification in VOID:
+        yield sheet.refuse("status", verification)
+        return
+    span = read_span(sheet.body, "onset")
+    if span.when is None and not span.problem:
+        span = Span(read_span({"recordedDateTime": sheet.body.get("recordedDate")}, "recorded").when)
+    if span.problem:
+        yield sheet.refuse(span.problem, span.said)
+        return
+    told = text(sheet.body.get("criticality"))
+    value = Coding(CRITICALITY, told) if told in CRITICALITIES else None
+    status = code_in(sheet.body.get("clinicalStatus"), "allergy-clinical")
+    yield sheet.coded("allergy", sheet.body.get("code"), status, span, value=value)

@@ -1,0 +1,40 @@
+"""Condition: a diagnosis that somebody made and nobody took back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from mappers.facts import Outcome
+from mappers.resources.sheet import Sheet, Span, code_in, read_span
+
+__all__ = ["map_condition"]
+
+VOID: Final = frozenset({"refuted", "entered-in-error"})
+OPEN: Final = frozenset({"unconfirmed", "provisional", "differential"})  # FHIR R4 condition-ver-status
+
+
+def map_condition(sheet: Sheet) -> Iterator[Outcome]:
+    """Yield the fact in a Condition; its status is the clinical status, "" where none is told.
+
+    Without an onset that is a date, the day when it was recorded is the first that it is known to hold. An onset as an age or in words
+    is in the raw only.
+    """
+    verification = code_in(sheet.body.get("verificationStatus"), "condition-verification")
+    if verification in VOID:
+        yield sheet.refuse("status", verification)
+        return
+    if verification in OPEN:
+        yield sheet.refuse("unconfirmed", verification)
+        return
+    begun, ended = read_span(sheet.body, "onset"), read_span(sheet.body, "abatement")
+    if begun.when is None and not begun.problem:
+        begun = read_span({"recordedDateTime": sheet.body.get("recordedDate")}, "recorded")
+    for span in (begun, ended):
+        if span.problem:
+            yield sheet.refuse(span.problem, span.said)
+            return
+    span = Span(begun.when, ended.when or begun.until)
+    yield sheet.coded(
+        "condition", sheet.body.get("code"), code_in(sheet.body.get("clinicalStatus"), "condition-clinical"), span
+    )

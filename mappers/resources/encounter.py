@@ -1,0 +1,44 @@
+"""Encounter: a visit or a stay that has begun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from mappers.codes import codings, is_standard
+from mappers.concepts import name_of
+from mappers.elements import objects, text
+from mappers.facts import Fact, Outcome
+from mappers.resources.sheet import Sheet, Span, read_period
+
+__all__ = ["map_encounter"]
+
+BEGUN: Final = frozenset({"arrived", "triaged", "in-progress", "onleave", "finished"})  # of FHIR R4 encounter-status
+
+
+def map_encounter(sheet: Sheet) -> Iterator[Outcome]:
+    """Yield the fact in an Encounter: its code is the type where one is told, its value the class, its name that of the class."""
+    status = text(sheet.body.get("status"))
+    periods = objects(sheet.body.get("period"))
+    span = read_period(periods[0]) if periods else Span()
+    if status not in BEGUN:
+        yield sheet.refuse("status", status)
+    elif span.problem:
+        yield sheet.refuse(span.problem, span.said)
+    elif span.when is None:
+        yield sheet.refuse("no-time")
+    else:
+        yield _visit(sheet, status, span)
+
+
+def _visit(sheet: Sheet, status: str, span: Span) -> Outcome:
+    setting = {"coding": objects(sheet.body.get("class"))[:1]}
+    classes = [coding for coding in codings(setting) if is_standard(coding)]
+    types = [concept for concept in objects(sheet.body.get("type")) if any(map(is_standard, codings(concept)))]
+    made = sheet.coded("encounter", types[0] if types else setting, status, span)
+    if not isinstance(made, Fact):
+        return made
+    named = name_of("encounter", classes)
+    return msgspec.structs.replace(made, name=named[0] if named else "", value=classes[0] if classes else None)

@@ -1,0 +1,125 @@
+"""Observation: numbers in canonical units, coded and spoken answers, series; each component a fact of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from mappers.codes import codings, said, words
+from mappers.elements import Json, objects, reference, text
+from mappers.facts import Coding, Fact, Link, Outcome
+from mappers.resources.answer import Answer, read_boolean, read_concept, read_text
+from mappers.resources.quantity import read_integer, read_quantity
+from mappers.resources.series import read_series
+from mappers.resources.sheet import MAPPING, Sheet, Span, modifier_problem, read_span
+
+__all__ = ["map_observation"]
+
+KNOWN: Final = frozenset({"preliminary", "final", "amended", "corrected"})  # of FHIR R4 observation-status
+
+_READERS: Final[Mapping[str, Callable[[Any, list[Coding]], Answer | str]]] = {
+    "valueQuantity": read_quantity,
+    "valueInteger": read_integer,
+    "valueSampledData": read_series,
+    "valueCodeableConcept": read_concept,
+    "valueString": read_text,
+    "valueBoolean": read_boolean,
+}
+
+
+def map_observation(sheet: Sheet) -> Iterator[Outcome]:
+    """Yield the facts in an Observation: its value, and each component; what is not understood is refused with its path.
+
+    A panel that only lists its members is a link. The time is the clinically relevant one; `issued` does not stand in for it.
+    """
+    body = sheet.body
+    status = text(body.get("status"))
+    span = read_span(body, "effective")
+    if status not in KNOWN:
+        yield sheet.refuse("status", status)
+    elif _is_about_another(body):
+        yield sheet.refuse("other-focus")
+    elif span.problem:
+        yield sheet.refuse(span.problem, span.said)
+    elif span.when is None:
+        yield sheet.refuse("no-time")
+    else:
+        yield from _results(sheet, status, span)
+
+
+def _is_about_another(body: Json) -> bool:
+    """FHIR R4 Observation.focus: "the actual focus of an observation when it is not the patient of record"."""
+    subject = reference(body.get("subject"))
+    if any(reference(focus) != subject for focus in objects(body.get("focus"))):
+        return True
+    return any(text(e.get("url")).endswith("focal-subject") for e in objects(body.get("extension")))
+
+
+def _results(sheet: Sheet, status: str, span: Span) -> Iterator[Outcome]:
+    body = sheet.body
+    components = objects(body.get("component"))
+    value = _value_of(body)
+    if value:
+        yield from _result(sheet, body, value, "", status, span)
+    for index, part in enumerate(components):
+        path = f"component[{index}]"
+        if problem := modifier_problem(part):
+            yield sheet.refuse(problem, path=path)
+        else:
+            yield from _result(sheet, part, _value_of(part), path, status, span)
+    if value or components:
+        return
+    members = [found for member in objects(body.get("hasMember")) if (found := reference(member))]
+    if members:
+        yield Link(sheet.origin, members[0])
+    else:
+        yield from _result(sheet, body, "", "", status, span)
+
+
+def _value_of(part: Json) -> str:
+    """Return the name of the value[x] that is there, "" where there is none."""
+    return next((e for e in part if e.startswith("value") and e != "value" and part[e] is not None), "")
+
+
+def _result(sheet: Sheet, part: Json, element: str, path: str, status: str, span: Span) -> Iterator[Outcome]:
+    """Yield the fact in one value, or refuse it."""
+    concept, value = part.get("code"), part.get(element)
+    found = codings(concept)
+    if not element:
+        reasons = codings(part.get("dataAbsentReason"))
+        yield sheet.refuse("absent-reason" if reasons else "no-value", reasons[0].code if reasons else "", path)
+        return
+    if not found:
+        yield sheet.refuse("no-code", words(concept), path)
+        return
+    read = _READERS.get(element)
+    made = read(value, found) if read else "unsupported-value"
+    if isinstance(made, str):
+        yield sheet.refuse(made, _spoken(value), path)
+        return
+    spoken = words(concept)
+    yield Fact(
+        kind="measurement",
+        name=made.name,
+        code=made.code,
+        value=made.value,
+        when=span.when,
+        until=span.until,
+        status=status,
+        origin=sheet.at(path),
+        mapping=MAPPING,
+        said=said(concept, made.code),
+        text="" if spoken == made.code.display else spoken,
+        original=made.original,
+        period_ms=made.period_ms,
+    )
+    if made.problem:
+        yield sheet.refuse(made.problem, path=f"{path}.{element}".lstrip("."))
+
+
+def _spoken(value: Any) -> str:
+    """Write down what stood there, for the refusal."""
+    if isinstance(value, dict):
+        parts = (value.get(element) for element in ("comparator", "value", "unit", "code", "text"))
+        return " ".join(str(part) for part in parts if isinstance(part, (str, int)) or hasattr(part, "as_tuple"))
+    return value if isinstance(value, str) else str(value)

@@ -1,0 +1,147 @@
+"""One resource on the desk: in R4 shape, with where it stands and what it refers to; and what all mappers do with one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from mappers.codes import SYSTEM, codings, current_system, first_standard, said, words
+from mappers.concepts import name_of
+from mappers.elements import Json, objects, text
+from mappers.facts import Fact, Kind, Origin, Refusal, Value
+from mappers.rows import read_table
+from mappers.when import When, read_when
+
+__all__ = ["MAPPING", "Sheet", "Span", "code_in", "is_simulated", "modifier_problem", "read_period", "read_span"]
+
+MAPPING: Final = "1"
+"""Version of the mapping rules. It changes whenever the same bytes would become other facts."""
+
+_MODIFIERS: Final = {row["url"]: row["yes"] for row in read_table("modifiers")["modifier"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From when to when; `problem` is a reason where a time stands there that is none."""
+
+    when: When | None = None
+    until: When | None = None
+    problem: str = ""
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One resource. `linked` maps a reference as it is written to the resource that it names, contained ones included."""
+
+    body: Json
+    origin: Origin
+    linked: Mapping[str, Json]
+
+    def at(self, path: str) -> Origin:
+        """Say where a part of the resource stands."""
+        if not path:
+            return self.origin
+        whole = f"{self.origin.path}.{path}" if self.origin.path else path
+        return msgspec.structs.replace(self.origin, path=whole)
+
+    def refuse(self, reason: str, said: object = "", path: str = "") -> Refusal:
+        """Refuse the resource, or a part of it."""
+        return Refusal(reason, self.at(path), said if isinstance(said, str) else "")
+
+    def coded(
+        self, kind: Kind, concept: Any, status: str, span: Span, *, value: Value = None, note: str = ""
+    ) -> Fact | Refusal:
+        """Make a fact of something coded (a condition, a medicine …): our name for it where the tables have one, else its code."""
+        found = codings(concept)
+        named = name_of(kind, found)
+        name, code = named if named else ("", first_standard(found))
+        if code is None:
+            return self.refuse("unknown-code" if found else "no-code", words(concept))
+        spoken = note or words(concept)
+        return Fact(
+            kind=kind,
+            name=name,
+            code=code,
+            value=value,
+            when=span.when,
+            until=span.until,
+            status=status,
+            origin=self.origin,
+            mapping=MAPPING,
+            said=said(concept, code),
+            text="" if spoken == code.display else spoken,
+        )
+
+
+def read_span(body: Json, stem: str) -> Span:
+    """Read a time of any type ("effective" is effectiveDateTime, effectivePeriod …). A period without a start has no time."""
+    for element in (f"{stem}DateTime", f"{stem}Instant"):
+        if (told := body.get(element)) is not None:
+            when = read_when(told)
+            return Span(when) if when else Span(problem="bad-date", said=text(told))
+    for period in objects(body.get(f"{stem}Period"))[:1]:
+        return read_period(period)
+    for timing in objects(body.get(f"{stem}Timing"))[:1]:
+        events = timing.get("event")
+        if isinstance(events, list) and len(events) == 1:
+            return read_span({"eventDateTime": events[0]}, "event")
+    return Span()
+
+
+def read_period(period: Json) -> Span:
+    """Read a Period."""
+    bounds: list[When | None] = []
+    for told in (period.get("start"), period.get("end")):
+        bound = read_when(told)
+        if told is not None and bound is None:
+            return Span(problem="bad-date", said=text(told))
+        bounds.append(bound)
+    start, end = bounds
+    return Span(start, end if start else None)
+
+
+def code_in(concept: Any, system: str) -> str:
+    """Return the code that a CodeableConcept has in one of our systems (by its short name), "" where it has none."""
+    return next((coding.code for coding in codings(concept) if coding.system == SYSTEM[system]), "")
+
+
+def is_simulated(body: Json) -> bool:
+    """Say whether a model or an AI made it: the security label AIAST, or our own tag."""
+    for meta in objects(body.get("meta"))[:1]:
+        for label in objects(meta.get("security")):
+            if (
+                label.get("code") == "AIAST"
+                and current_system(text(label.get("system"))) == SYSTEM["observation-value"]
+            ):
+                return True
+        for tag in objects(meta.get("tag")):
+            if tag.get("system") == "urn:fhirtwin:tag" and tag.get("code") == "simulated":
+                return True
+    return False
+
+
+def modifier_problem(body: Json) -> str:
+    """Return the reason for which a modifier extension or implicit rules forbid to take it as it reads, "" where none does."""
+    if body.get("implicitRules"):
+        return "unknown-modifier"
+    for extension in objects(body.get("modifierExtension")):
+        answers = set(_answers(extension, 4))
+        if answers == {False} and extension.get("url") in _MODIFIERS:
+            continue
+        return (
+            _MODIFIERS.get(text(extension.get("url")), "unknown-modifier") if answers == {True} else "unknown-modifier"
+        )
+    return ""
+
+
+def _answers(extension: Json, depth: int) -> Iterator[bool | None]:
+    """List what an extension says, yes or no, itself or in extensions inside; `None` for anything else."""
+    for element, value in extension.items():
+        if element.startswith("value"):
+            yield value if isinstance(value, bool) else None
+    for inner in objects(extension.get("extension")) if depth else ():
+        yield from _answers(inner, depth - 1)
