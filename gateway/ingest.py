@@ -11,14 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mappers.ledger import Ledger
-
 from gateway.census import Census, origin_of
 from gateway.home import Home, now
 from gateway.pull.page import Certificate, Entry, Page, Source
 from gateway.store import Pull, StoredResource
 from mappers import LINKABLE, Unreadable, as_fhir_version, as_link, map_resource, read_json, subject_of
-from mappers.facts import Fact, Origin, Outcome, Refusal
+from mappers.facts import Fact, Link, Origin, Outcome, Refusal
+from mappers.ledger import Ledger
 from security.audit import import_event, query_event
 
 __all__ = ["Report", "ingest"]
@@ -120,6 +119,8 @@ def _understand(
     for index, entry in enumerate(page.entries):
         origin, outcomes, subject = _outcomes(entry, pull, census, entry.place or f"page {page.number} entry {index}")
         if not census.is_newest(origin.resource, page.number, index):
+            # it comes again further on: counted as a link to that occurrence, so that no fact is counted twice
+            ledger.add(origin.type, [o for o in outcomes if isinstance(o, Refusal)] or [Link(origin, origin.resource)])
             continue
         twin = census.twin_of(home, subject) if subject else None
         if twin is None and any(isinstance(outcome, Fact) for outcome in outcomes):
@@ -157,4 +158,4 @@ def _outcomes(entry: Entry, pull: Pull, census: Census, place: str) -> tuple[Ori
     outcomes = map_resource(resource, version, origin, census.linked)
     if origin.resource in census.doubtful:
         outcomes = [*outcomes, Refusal("identity-conflict", origin)]
-    return origin, outcomes, subject_of(resource)
+    return origin, outcomes, origin.resource if origin.type == "Patient" else subject_of(resource)

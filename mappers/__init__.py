@@ -1,4 +1,4 @@
-"""FHIR JSON in, facts out: DSTU2, STU3 and R4 resources become normalised clinical statements, or refusals that say why not."""
+"""FHIR JSON in, facts out: DSTU2, STU3 and R4 become normalised clinical statements, or refusals that say why not."""
 
 from mappers.reading import Unreadable, read_json
 from mappers.references import LINKABLE, references_of, subject_of

@@ -23,7 +23,7 @@ _SUBSTANCE: Final = UNITS["mmol/L"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analyte:
-    """One row of `tables/analytes.toml`: what some codes mean, its unit, what can be at all, and what converts to it."""
+    """One row of `tables/analytes.toml`: what some codes mean, its unit, what can be at all, what converts."""
 
     name: str
     title: str
@@ -36,7 +36,7 @@ class Analyte:
 
 
 def _bridges(row: Mapping[str, Any], unit: Unit) -> dict[str, tuple[Unit, Fraction, Fraction]]:
-    """Read what may be converted although its dimension differs: by dimension, the unit that is meant, slope and offset."""
+    """Read what may be converted although its dimension differs: by dimension, the unit meant, slope and offset."""
     found = {}
     if molar := row.get("molar"):
         mass = Fraction(molar["mass"])  # g/mol: mg/L a mmol/L
@@ -71,9 +71,9 @@ def find_analytes(found: Iterable[Coding]) -> list[tuple[Analyte, Coding]]:
 
 @lru_cache(maxsize=8192)
 def step_to(analyte: Analyte, code: str, words: str) -> Step | str:
-    """Return the step from a unit, told as UCUM code or in words, to the canonical one; or the reason why there is none.
+    """Return the step from a unit, told as UCUM code or in words, to the canonical one; or why there is none.
 
-    The code rules. Where the words are a known unit as well and would give another value, nobody can tell which is meant.
+    The code rules. Where the words are a known unit, too, and would give another value, nobody can tell which holds.
     """
     if not code and not words:
         return "no-unit"
@@ -106,10 +106,7 @@ def to_canonical(
     step = step_to(analyte, code, words)
     if isinstance(step, str):
         return step
-    if step.places == 0:
-        new = value
-    else:
-        new = convert(value, step)
+    new = value if step.places == 0 else convert(value, step)
     if not analyte.low <= new <= analyte.high:
         return "implausible"
     unit = find_unit(code or words)

@@ -19,7 +19,8 @@ _STANDARD: Final = frozenset(row["uri"] for row in _ROWS if row.get("meaning", T
 
 def current_system(uri: str) -> str:
     """Return the current URI of a code system; one that we do not know stays as it is."""
-    return _CURRENT.get(uri, uri)
+    current: str = _CURRENT.get(uri, uri)
+    return current
 
 
 def expand(code: str) -> tuple[str, str]:

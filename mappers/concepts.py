@@ -28,9 +28,9 @@ _CLASSES: Final = {
 
 
 def name_of(kind: str, codings: Iterable[Coding]) -> tuple[str, Coding] | None:
-    """Find our name for something of a kind (`mappers.facts.Kind`), and the coding that says it; `None` where there is none."""
+    """Find our name for something of a kind (`mappers.facts.Kind`), and the coding that says it, if there is one."""
     for coding in codings:
-        name = _BY_CODE.get((kind, coding.system, coding.code))
+        name: str | None = _BY_CODE.get((kind, coding.system, coding.code))
         if name is None and coding.system in _WITH_PREFIXES:
             name = _by_prefix(kind, coding)
         if name is not None:
@@ -41,13 +41,14 @@ def name_of(kind: str, codings: Iterable[Coding]) -> tuple[str, Coding] | None:
 def _by_prefix(kind: str, coding: Coding) -> str | None:
     code = coding.code.replace(".", "")
     for length in range(len(code), 2, -1):  # the longest start wins
-        if name := _BY_PREFIX.get((kind, coding.system, code[:length])):
+        name: str | None = _BY_PREFIX.get((kind, coding.system, code[:length]))
+        if name:
             return name
     return None
 
 
 def classes_of(name: str) -> frozenset[str]:
-    """List the names that something goes by: its own and wider ones ("simvastatin" is a "statin"); of "" and unknown names, none but itself."""
+    """List the names that something goes by: its own and wider ones ("simvastatin" is a "statin")."""
     return _CLASSES.get(name) or (frozenset((name,)) if name else frozenset())
 
 

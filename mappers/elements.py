@@ -1,4 +1,4 @@
-"""FHIR elements out of JSON that may be anything: what has the wrong shape is as if it were not there, and nothing raises."""
+"""FHIR elements out of JSON that may be anything: what has the wrong shape is as if not there, and nothing raises."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         # what could not be read
         "not-json": "The bytes are no JSON, or no UTF-8. Ask the source for the resource again.",
         "truncated": "The JSON ends in the middle. Pull or copy the file again.",
-        "duplicate-key": "A key stands twice in one object, so two readers may read two things. The source has to correct it.",
+        "duplicate-key": "A key stands twice in one object, so readers may differ. The source has to correct it.",
         "too-deep": "The JSON is nested deeper than 64 levels, which no FHIR resource is.",
         "too-large": "The file, page or line is larger than we read. Split it, or raise the limit.",
         "not-fhir": "It is JSON without a resourceType, so no FHIR resource. Check what was pulled.",
@@ -35,12 +35,12 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "no-subject": "It does not say which patient it is about. The source has to say it.",
         "unknown-patient": "The patient that it is about did not come. Pull the Patient resources of this source.",
         "other-focus": "It is in the patient's record, but about somebody else (a fetus, a donor, a device).",
-        "identity-conflict": "Its patient resembles a known person and contradicts them. Somebody has to decide; it has a twin of its own.",
+        "identity-conflict": "Its patient resembles a known person and contradicts them. Somebody has to decide.",
         # whether it holds
-        "status": "Its status says that it does not hold: entered in error, refuted, cancelled, not there yet, or not told.",
+        "status": "Its status says that it does not hold: entered in error, refuted, cancelled, to come, or not told.",
         "not-done": "It says that something was not done, not given or not taken. A refusal is no treatment.",
         "intent": "It is a proposal, a plan or an option, and not an order.",
-        "unconfirmed": "The diagnosis is provisional, differential or unconfirmed. It counts once somebody confirms it.",
+        "unconfirmed": "The diagnosis is provisional, differential or unconfirmed. It counts once it is confirmed.",
         # what it is about
         "no-code": "It has no code, at most a text. The source has to code it.",
         "unknown-code": "None of its codes is in our tables, or one that others understand. Add a row to the tables.",
@@ -49,11 +49,11 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "no-value": "It has no value. The source has to send one, or a reason why there is none.",
         "absent-reason": "The source says that there is no value, and why.",
         "bad-value": "The value is none of its kind: a text for a number, an unknown comparator, an unreadable series.",
-        "unsupported-value": "The value is a range, a ratio, a time, a period or an attachment, which we do not map yet.",
+        "unsupported-value": "The value is a range, ratio, time, period or attachment, which we do not map yet.",
         "implausible": "The value cannot be, in this unit, in a living body. Check unit and typing at the source.",
         "no-unit": "The number has no unit, and none is assumed. The source has to send it.",
         "unknown-unit": "The unit is neither UCUM nor a spelling that we know. Add a row to the table of units.",
-        "unit-not-convertible": "The unit cannot be one of this measurement. The code or the unit is wrong at the source.",
+        "unit-not-convertible": "The unit cannot be one of this measurement. The code or the unit is wrong.",
         "unit-conflict": "The code and the words of the unit give different values. The source has to correct it.",
         # when
         "no-time": "It does not say when. The time of recording does not stand in for it.",
@@ -62,12 +62,12 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "unresolved-reference": "What it refers to (the medicine of an order) did not come. Pull that type, too.",
     }
 )
-"""Every reason for which something is refused, with what it means and what to do. Stable: stored, shown, and relied on by scripts."""
+"""Every reason for which something is refused: what it means, what to do. Stable: stored, shown, used by scripts."""
 
 
 @dataclass
 class Ledger:
-    """Counts without any patient data: of resources by type, of refusals by reason, of facts, links and conversions of units.
+    """Counts without any patient data: resources by type, refusals by reason, facts, links, and conversions of units.
 
     A resource is understood if every clinical statement in it became a fact, or a link; else it is refused.
     """

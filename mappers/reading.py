@@ -13,7 +13,7 @@ __all__ = ["MAX_DEPTH", "Unreadable", "read_json"]
 MAX_DEPTH: Final = 64
 
 
-class Unreadable(ValueError):  # noqa: N818  a finding about one resource, not a failure of ours
+class Unreadable(ValueError):
     """Bytes that are no resource; `reason` is a key of `mappers.ledger.REASONS`. Costs only the resource itself."""
 
     def __init__(self, reason: str) -> None:
@@ -24,8 +24,8 @@ class Unreadable(ValueError):  # noqa: N818  a finding about one resource, not a
 def read_json(raw: bytes) -> dict[str, Any]:
     """Read one resource; raises `Unreadable`. Decimals stay decimals: 7.10 is not 7.1 (FHIR R4 section 2.24.0.1).
 
-    Refused are: what is not JSON of RFC 8259 in UTF-8 (also NaN, a byte order mark, half a surrogate pair), a key that stands twice,
-    nesting deeper than 64, a number that no instrument gives, and what is no FHIR resource.
+    Refused are: what is not JSON of RFC 8259 in UTF-8 (also NaN, a byte order mark, half a surrogate pair), a key that
+    stands twice, nesting deeper than 64, a number that no instrument gives, and what is no FHIR resource.
     """
     try:
         text = raw.decode("utf-8")

@@ -1,4 +1,4 @@
-"""Who a resource is about, and what it needs from others; the same in all versions, since no version uses a name for something else."""
+"""Who a resource is about, and what it needs from others; the same in all versions of FHIR."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _TYPED: Final = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/[^/]+(?:/_history/[^/]+)?$"
 def subject_of(resource: Json) -> str | None:
     """Return the reference to the patient that a resource is about, as it is written; `None` where it names none.
 
-    A Patient is about itself. A group, a device or a place is no patient, and neither is somebody who stands inside the resource
-    only (a contained Patient).
+    A Patient is about itself. A group, a device or a place is no patient, and neither is somebody who stands inside
+    the resource only (a contained Patient).
     """
     if resource.get("resourceType") == "Patient":
         identity = text(resource.get("id"))
@@ -40,6 +40,6 @@ def _type_in(written: str) -> str:
 
 
 def references_of(resource: Json) -> tuple[str, ...]:
-    """List the references, as they are written, that `map_resource` wants in `linked`; contained resources are not among them."""
+    """List the references, as written, that `map_resource` wants in `linked`; contained ones are not among them."""
     found = reference(resource.get("medicationReference"))
     return (found,) if found and not found.startswith("#") else ()

@@ -20,7 +20,7 @@ _UCUM: Final = SYSTEM["ucum"]
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A UCUM unit: value in the first unit of its dimension = (value + offset) * size. Only temperatures have an offset."""
+    """A UCUM unit: (value + offset) * size is in the first unit of its dimension; only temperatures have an offset."""
 
     code: str
     dimension: str
@@ -78,7 +78,7 @@ def find_unit(spelling: str) -> Unit | None:
 
 
 def units_of(quantity: Json) -> tuple[str, str]:
-    """Return the UCUM code and the words of a Quantity, "" for what is not told. A code of another system is no code here."""
+    """Return the UCUM code and the words of a Quantity, or "". A code of another system is no code here."""
     code, words = text(quantity.get("code")), text(quantity.get("unit"))
     if current_system(text(quantity.get("system"))) == _UCUM:
         return code, words
@@ -96,7 +96,8 @@ def step_between(one: Unit, other: Unit) -> Step | None:
 def convert(value: Decimal, step: Step) -> Decimal:
     """Convert a number. Where only the decimal point moves, the digits stay (7.10 g/L is 0.710 g/dL).
 
-    Else the result has one digit more than was told, and at least three: more would pretend a precision that nobody measured.
+    Else the result has one digit more than was told, and at least three: more would pretend to a precision that
+    nobody measured.
     """
     if step.places is not None:
         return _plain(value.scaleb(step.places))

@@ -125,7 +125,8 @@ class Connection:
         """
         query = urlencode(list(params))
         url = self._url(f"{target}?{query}" if query else target)
-        headers = {"Accept": accept or self._media_type}
+        # HAPI answers a search from the cache of the last minute unless told otherwise: what was written since is missing.
+        headers = {"Accept": accept or self._media_type, "Cache-Control": "no-cache"}
         auth = None if anonymous else self.auth
         return await self._ask("GET", url, headers, auth=auth, allow=allow, tries=tries or self._patience.tries)
 

@@ -43,8 +43,9 @@ _TYPES: Final = frozenset().union(*TYPES.values())
 def map_resource(resource: Json, version: FhirVersion, origin: Origin, linked: Mapping[str, Json]) -> list[Outcome]:
     """Map one resource: facts, links and refusals, at least one of them.
 
-    Pure and total: it depends on its arguments and the tables alone, and no JSON makes it raise. `linked` maps references, as they
-    are written, to the resources that they name (`mappers.references_of` lists those that are wanted); they are of the same version.
+    Pure and total: it depends on its arguments and the tables alone, and no JSON makes it raise. `linked` maps
+    references, as they are written, to the resources that they name (`mappers.references_of` lists those that are
+    wanted); they are of the same version.
     """
     kind = text(resource.get("resourceType"))
     if kind not in TYPES[version]:
@@ -85,7 +86,7 @@ def _contained(resource: Json) -> list[Json]:
 
 
 def _statements_inside(sheet: Sheet, contained: list[Json], version: FhirVersion) -> list[Outcome]:
-    """Map clinical statements that stand inside a resource (the results of a report); they are about the same patient."""
+    """Map clinical statements that stand inside a resource (results of a report), about the same patient."""
     outcomes: list[Outcome] = []
     for index, each in enumerate(contained):
         shaped = to_r4(each, version)

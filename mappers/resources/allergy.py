@@ -17,7 +17,7 @@ CRITICALITIES: Final = frozenset({"low", "high", "unable-to-assess"})
 
 
 def map_allergy(sheet: Sheet) -> Iterator[Outcome]:
-    """Yield the fact in an AllergyIntolerance; its value is the criticality where one is told, its status the clinical status.
+    """Yield the fact in an AllergyIntolerance: its value is the criticality where told, its status the clinical status.
 
     "No known allergy" is a fact, too, and has a name of its own.
     """

@@ -17,8 +17,8 @@ OPEN: Final = frozenset({"unconfirmed", "provisional", "differential"})  # FHIR 
 def map_condition(sheet: Sheet) -> Iterator[Outcome]:
     """Yield the fact in a Condition; its status is the clinical status, "" where none is told.
 
-    Without an onset that is a date, the day when it was recorded is the first that it is known to hold. An onset as an age or in words
-    is in the raw only.
+    Without an onset that is a date, the day when it was recorded is the first that it is known to hold. An onset as
+    an age or in words is in the raw only.
     """
     verification = code_in(sheet.body.get("verificationStatus"), "condition-verification")
     if verification in VOID:

@@ -19,7 +19,7 @@ BEGUN: Final = frozenset({"arrived", "triaged", "in-progress", "onleave", "finis
 
 
 def map_encounter(sheet: Sheet) -> Iterator[Outcome]:
-    """Yield the fact in an Encounter: its code is the type where one is told, its value the class, its name that of the class."""
+    """Yield the fact in an Encounter: its code is the type where one is told, its value and its name the class."""
     status = text(sheet.body.get("status"))
     periods = objects(sheet.body.get("period"))
     span = read_period(periods[0]) if periods else Span()

@@ -28,9 +28,9 @@ _READERS: Final[Mapping[str, Callable[[Any, list[Coding]], Answer | str]]] = {
 
 
 def map_observation(sheet: Sheet) -> Iterator[Outcome]:
-    """Yield the facts in an Observation: its value, and each component; what is not understood is refused with its path.
+    """Yield the facts in an Observation: its value and each component; what is not understood is refused with its path.
 
-    A panel that only lists its members is a link. The time is the clinically relevant one; `issued` does not stand in for it.
+    A panel that only lists its members is a link. The time is the clinically relevant one; `issued` is no stand-in.
     """
     body = sheet.body
     status = text(body.get("status"))
@@ -60,20 +60,20 @@ def _results(sheet: Sheet, status: str, span: Span) -> Iterator[Outcome]:
     components = objects(body.get("component"))
     value = _value_of(body)
     if value:
-        yield from _result(sheet, body, value, "", status, span)
+        yield from _result(sheet, body, value, "", status=status, span=span)
     for index, part in enumerate(components):
         path = f"component[{index}]"
         if problem := modifier_problem(part):
             yield sheet.refuse(problem, path=path)
         else:
-            yield from _result(sheet, part, _value_of(part), path, status, span)
+            yield from _result(sheet, part, _value_of(part), path, status=status, span=span)
     if value or components:
         return
     members = [found for member in objects(body.get("hasMember")) if (found := reference(member))]
     if members:
         yield Link(sheet.origin, members[0])
     else:
-        yield from _result(sheet, body, "", "", status, span)
+        yield from _result(sheet, body, "", "", status=status, span=span)
 
 
 def _value_of(part: Json) -> str:
@@ -81,7 +81,7 @@ def _value_of(part: Json) -> str:
     return next((e for e in part if e.startswith("value") and e != "value" and part[e] is not None), "")
 
 
-def _result(sheet: Sheet, part: Json, element: str, path: str, status: str, span: Span) -> Iterator[Outcome]:
+def _result(sheet: Sheet, part: Json, element: str, path: str, *, status: str, span: Span) -> Iterator[Outcome]:
     """Yield the fact in one value, or refuse it."""
     concept, value = part.get("code"), part.get(element)
     found = codings(concept)

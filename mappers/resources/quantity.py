@@ -17,7 +17,7 @@ COMPARATORS: Final = frozenset({"", "<", "<=", ">=", ">"})  # FHIR R4 quantity-c
 
 
 def measured(found: list[Coding]) -> list[tuple[Analyte, Coding]] | str:
-    """Say what codes measure. Several codes are fine if they mean one thing (a vital sign by its general and its special code)."""
+    """Say what codes measure. Several are fine if they mean one thing (a general and a special code)."""
     analytes = find_analytes(found)
     if not analytes:
         return "unknown-code"

@@ -1,4 +1,4 @@
-"""DiagnosticReport: that a panel or an examination was reported, and what it concludes. Its results are facts of their own."""
+"""DiagnosticReport: that a panel or examination was reported, and its conclusion. Results are facts of their own."""
 
 from __future__ import annotations
 

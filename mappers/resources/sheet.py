@@ -1,4 +1,4 @@
-"""One resource on the desk: in R4 shape, with where it stands and what it refers to; and what all mappers do with one."""
+"""One resource on the desk: in R4 shape, where it stands, what it refers to; and what all mappers do with one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One resource. `linked` maps a reference as it is written to the resource that it names, contained ones included."""
+    """One resource. `linked` maps a reference, as written, to the resource that it names, contained ones included."""
 
     body: Json
     origin: Origin
@@ -55,7 +55,7 @@ class Sheet:
     def coded(
         self, kind: Kind, concept: Any, status: str, span: Span, *, value: Value = None, note: str = ""
     ) -> Fact | Refusal:
-        """Make a fact of something coded (a condition, a medicine …): our name for it where the tables have one, else its code."""
+        """Make a fact of something coded (a condition, a medicine …); its name is "" where the tables have none."""
         found = codings(concept)
         named = name_of(kind, found)
         name, code = named if named else ("", first_standard(found))
@@ -78,7 +78,7 @@ class Sheet:
 
 
 def read_span(body: Json, stem: str) -> Span:
-    """Read a time of any type ("effective" is effectiveDateTime, effectivePeriod …). A period without a start has no time."""
+    """Read a time of any type ("effective" is effectiveDateTime …). A period without a start has no time."""
     for element in (f"{stem}DateTime", f"{stem}Instant"):
         if (told := body.get(element)) is not None:
             when = read_when(told)
@@ -125,7 +125,7 @@ def is_simulated(body: Json) -> bool:
 
 
 def modifier_problem(body: Json) -> str:
-    """Return the reason for which a modifier extension or implicit rules forbid to take it as it reads, "" where none does."""
+    """Return the reason for which a modifier extension or implicit rules forbid to take it as it reads, or ""."""
     if body.get("implicitRules"):
         return "unknown-modifier"
     for extension in objects(body.get("modifierExtension")):

@@ -1,4 +1,4 @@
-"""Which FHIR version resources are written in, told by elements that not every version has. Nobody is asked, nothing is assumed."""
+"""Which FHIR version resources are written in, told by elements that not every version has."""
 
 from __future__ import annotations
 

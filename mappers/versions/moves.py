@@ -1,4 +1,4 @@
-"""Older versions into R4 shape, by rows of `tables/dstu2.toml` and `tables/stu3.toml`. What no row names stays as it stands."""
+"""Older versions into R4 shape, by rows of `tables/dstu2.toml` and `stu3.toml`. What no row names stays as it is."""
 
 from __future__ import annotations
 

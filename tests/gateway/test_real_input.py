@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,18 +36,18 @@ def expected(patients: Path) -> dict[str, Counter[str]]:
     }
 
 
+def take_in(home: Home, version: str, patients: Path) -> Report:
+    return asyncio.run(ingest(home, Folder(version, patients / version), lambda text: None))
+
+
 @pytest.fixture(scope="module")
-async def pulled(patients: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str, Report]]:
-    home = Home.open(load_settings(tmp_path_factory.mktemp("real")))
-    reports = {v: await ingest(home, Folder(v, patients / v), lambda text: None) for v in VERSIONS}
-    return home, reports
-
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+def pulled(patients: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, dict[str, Report]]]:
+    with Home.open(load_settings(tmp_path_factory.mktemp("real"))) as home:
+        yield home, {v: take_in(home, v, patients) for v in VERSIONS}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_in_is_understood_or_refused_to_the_resource(pulled, expected, version):
+def test_in_is_understood_or_refused_to_the_resource(pulled, expected, version):
     count = pulled[1][version].ledger
     assert pulled[1][version].fhir_version == version
     assert count.resources == sum(expected[version].values())
@@ -53,19 +55,21 @@ async def test_in_is_understood_or_refused_to_the_resource(pulled, expected, ver
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_only_what_we_do_not_know_is_refused(pulled, expected, version):
+def test_only_what_we_do_not_know_is_refused(pulled, expected, version):
     """Types outside this release are refused as such; of what is inside it, only what the source got wrong."""
     refused = pulled[1][version].ledger.refusals
     outside = ("Organization", "Practitioner", "Claim", "ExplanationOfBenefit", "CarePlan", "Goal", "ImagingStudy")
     assert refused["unsupported-type"] == sum(expected[version][t] for t in outside)
-    assert set(refused) <= {"unsupported-type", "unknown-unit", "unit-not-convertible"}
+    # serum protein of 60-70 g/dL, and a GFR per 1.73 m2 in mL/min: mistakes of the source, in the R4 files only
+    wrong = {"implausible": 40, "unit-not-convertible": 44} if version == "r4" else {}
+    assert refused == {"unsupported-type": refused["unsupported-type"], **wrong}
 
 
-async def test_no_bundle_stops_a_pull_and_no_folder_is_called_complete(pulled):
+def test_no_bundle_stops_a_pull_and_no_folder_is_called_complete(pulled):
     assert {r.certificate.verdict for r in pulled[1].values()} == {"unprovable"}
 
 
-async def test_people_in_two_versions_are_one_twin(pulled, patients):
+def test_people_in_two_versions_are_one_twin(pulled, patients):
     pairs = {f.name for f in (patients / "stu3").iterdir()} & {f.name for f in (patients / "dstu2").iterdir()}
     twins = pulled[0].store.twins()
     assert len(pairs) == 28
@@ -74,23 +78,23 @@ async def test_people_in_two_versions_are_one_twin(pulled, patients):
     assert len(twins) == 57
 
 
-async def test_what_was_received_is_kept_to_the_byte(pulled, patients):
+def test_what_was_received_is_kept_to_the_byte(pulled, patients):
     home, _ = pulled
     kept = {r.raw for t in home.store.twins() if "dstu2" in t.sources for r in home.store.twin_record(t.id).resources}
     file = min((patients / "dstu2").glob("*.json"))
     assert any(raw in file.read_bytes() for raw in kept)
 
 
-async def test_pulling_again_changes_nothing(pulled, patients):
+def test_pulling_again_changes_nothing(pulled, patients):
     home, reports = pulled
     before = {t.id: t.version for t in home.store.twins()}
-    again = await ingest(home, Folder("dstu2", patients / "dstu2"), lambda text: None)
+    again = take_in(home, "dstu2", patients)
     assert again.ledger.as_json() == reports["dstu2"].ledger.as_json()
     assert not again.changed
     assert {t.id: t.version for t in home.store.twins()} == before
 
 
-async def test_no_name_stands_in_the_store_in_plain(pulled, patients):
+def test_no_name_stands_in_the_store_in_plain(pulled, patients):
     home, _ = pulled
     stored = b"".join(f.read_bytes() for f in home.settings.home.glob("twin.db*"))
     for file in (patients / "stu3").glob("*.json"):
