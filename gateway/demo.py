@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from conformance.cohort import VERSIONS, Cohort, build
+from conformance.cohort import VERSIONS, Cohort, EhrName, build
 from conformance.hostile import Ehr, EhrSettings, serve
 from gateway.deliver import Proposed, Sent, propose, send
 from gateway.home import Home
@@ -69,8 +69,8 @@ class Summary:
 
 
 @contextmanager
-def simulated_ehrs(cohort: Cohort, folder: Path) -> Iterator[dict[str, str]]:
-    """Start the cohort's EHRs, register our key with each, and write twin.toml; yields base URLs by name."""
+def simulated_ehrs(cohort: Cohort, folder: Path) -> Iterator[dict[EhrName, str]]:
+    """Start the cohort's EHRs, register our key with each, and write twin.toml; yields their URLs by name."""
     ehrs: list[Ehr] = []
     for name, version in VERSIONS.items():
         ehr = Ehr(EhrSettings(name=name, fhir_version=version))
