@@ -137,17 +137,17 @@ def _simulate(home: Home, summary: Summary, tell: Tell) -> None:
     twins = home.store.twins()
     summary.twins = len(twins)
     summary.over_several_sources = sum(len(t.sources) > 1 for t in twins)
-    best = (-1, 0)  # the twin with the most results, and among those one of several sources, is the example
+    best = (-1, -1)  # the example is the twin of whom every model says much
     for number, twin in enumerate(twins, 1):
         tell(f"Running the models on twin {number} of {len(twins)}")
         record = open_twin(home, twin.id)
-        worked = 0
+        results = []
         for name in models_of(home):
             result, _ = run_model(home, record, name)
             (summary.missing if isinstance(result, Missing) else summary.runs)[name] += 1
-            worked += 0 if isinstance(result, Missing) else len(result.outputs)
-        if (worked, len(twin.sources)) > best:
-            best, summary.example = (worked, len(twin.sources)), twin.id
+            results.append(0 if isinstance(result, Missing) else len(result.outputs))
+        if (min(results), sum(results)) > best:
+            best, summary.example = (min(results), sum(results)), twin.id
 
 
 async def _write_back(home: Home, summary: Summary, tell: Tell) -> None:

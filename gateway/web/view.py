@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -61,7 +61,7 @@ def build_view(home: Home, record: TwinRecord, missing: Sequence[Missing], at: d
         heading=_heading(facts, record.id),
         sources=tuple(sorted({r.source for r in record.resources})),
         notes=tuple(_notes(facts, at)),
-        charts=tuple(_charts(facts)),
+        charts=tuple(_charts(facts, {i.name for run in saved.values() for i in run.inputs})),
         timeline=tuple(_row(f) for f in facts[:_ROWS]),
         fact_count=len(facts),
         more=max(0, len(facts) - _ROWS),
@@ -94,12 +94,13 @@ def _notes(facts: Sequence[Fact], at: datetime) -> Iterable[str]:
         yield f"The newest measurement is of {newest.date()}: what follows describes the past."
 
 
-def _charts(facts: Iterable[Fact]) -> Iterable[Chart]:
+def _charts(facts: Iterable[Fact], used: Collection[str]) -> Iterable[Chart]:
+    """Draw what was measured more than once: first what the models use, then what was measured most."""
     series: dict[tuple[str, str], list[Dot]] = defaultdict(list)
     for fact in facts:
         if isinstance(fact.value, Quantity) and fact.when and fact.name and not fact.value.comparator:
             series[fact.name, fact.value.unit].append(_dot(fact, fact.value))
-    longest = sorted(series.items(), key=lambda item: len(item[1]), reverse=True)
+    longest = sorted(series.items(), key=lambda item: (item[0][0] in used, len(item[1])), reverse=True)
     for (name, unit), points in [s for s in longest if len(s[1]) > 1][:_CHARTS]:
         yield draw(name.replace("-", " "), unit, points)
 
