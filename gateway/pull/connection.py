@@ -125,7 +125,7 @@ class Connection:
         """
         query = urlencode(list(params))
         url = self._url(f"{target}?{query}" if query else target)
-        # HAPI answers a search from the cache of the last minute unless told otherwise: what was written since is missing.
+        # HAPI answers a search from its cache of the last minute unless told otherwise; what is newer would be missing.
         headers = {"Accept": accept or self._media_type, "Cache-Control": "no-cache"}
         auth = None if anonymous else self.auth
         return await self._ask("GET", url, headers, auth=auth, allow=allow, tries=tries or self._patience.tries)

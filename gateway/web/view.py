@@ -7,8 +7,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mappers.ledger import REASONS
-
 from gateway import __version__
 from gateway.home import Home
 from gateway.simulation import load_run
@@ -16,6 +14,7 @@ from gateway.store import TwinRecord
 from gateway.web.chart import Chart, Dot, draw
 from gateway.wording import not_computed, output_value, said_name, said_value, short_time, source_of_input
 from mappers.facts import Fact, Quantity, Refusal
+from mappers.ledger import REASONS
 from twin_engine import Missing, Run
 
 __all__ = ["View", "build_view"]
