@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mappers.identity import Person, lookup_tokens, read_person, same_person
-
 from gateway.home import Home, now
 from gateway.pull.page import Entry, Page
 from mappers import LINKABLE, Unreadable, read_json, references_of
 from mappers.facts import Origin
+from mappers.identity import Person, lookup_tokens, read_person, same_person
 from security.audit import key_event
 
 __all__ = ["Census", "origin_of"]
@@ -81,6 +80,11 @@ class Census:
         for reference in references_of(resource):
             self.users.setdefault(self.plain(reference), origin.resource)
 
+    @property
+    def resolved(self) -> Mapping[str, Mapping[str, Any]]:
+        """The resources that others need, by any spelling of a reference to them."""
+        return _Resolved(self)
+
     def names(self, entry: Entry, origin: Origin) -> Iterator[str]:
         """List the references by which others may mean a resource."""
         if origin.id:
@@ -131,3 +135,19 @@ class Census:
         plain = self.plain(reference)
         patient = self.named.get(plain, plain)  # a Patient without an id goes by its place, which nothing else names
         return self.twins.get(patient) or home.store.twin_of(self.source, patient)
+
+
+class _Resolved(Mapping[str, Mapping[str, Any]]):
+    """`Census.linked`, asked with references as they are written: with our base URL, or a version, or neither."""
+
+    def __init__(self, census: Census) -> None:
+        self._census = census
+
+    def __getitem__(self, reference: str) -> Mapping[str, Any]:
+        return self._census.linked[self._census.plain(reference)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._census.linked)
+
+    def __len__(self) -> int:
+        return len(self._census.linked)

@@ -155,7 +155,7 @@ def _outcomes(entry: Entry, pull: Pull, census: Census, place: str) -> tuple[Ori
         users = (census.users.get(name) for name in census.names(entry, origin))
         user = next((u for u in users if u), None)
         return origin, [as_link(origin, user) if user else Refusal("unused-link", origin)], None
-    outcomes = map_resource(resource, version, origin, census.linked)
+    outcomes = map_resource(resource, version, origin, census.resolved)
     if origin.resource in census.doubtful:
         outcomes = [*outcomes, Refusal("identity-conflict", origin)]
     return origin, outcomes, origin.resource if origin.type == "Patient" else subject_of(resource)

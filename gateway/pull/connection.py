@@ -117,16 +117,17 @@ class Connection:
         allow: Container[int] = (),
         tries: int | None = None,
         anonymous: bool = False,
+        fresh: bool = False,
     ) -> Reply:
         """Get something below the base ("Patient", "metadata", or a URL from `resolve`).
 
         An answer that is not 2xx becomes a fault, but for the statuses in `allow`, which are returned. `anonymous`
-        leaves the credentials out.
+        leaves the credentials out. `fresh` asks for an answer that is not from a cache: HAPI gives a search of the last
+        minute again unless told otherwise, and what is newer would be missing.
         """
         query = urlencode(list(params))
         url = self._url(f"{target}?{query}" if query else target)
-        # HAPI answers a search from its cache of the last minute unless told otherwise; what is newer would be missing.
-        headers = {"Accept": accept or self._media_type, "Cache-Control": "no-cache"}
+        headers = {"Accept": accept or self._media_type, **({"Cache-Control": "no-cache"} if fresh else {})}
         auth = None if anonymous else self.auth
         return await self._ask("GET", url, headers, auth=auth, allow=allow, tries=tries or self._patience.tries)
 

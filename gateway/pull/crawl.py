@@ -126,7 +126,7 @@ class SearchCrawl:
         first = not question.next
         params = (("_count", str(self._page_size)), *self._filter) if first else ()
         try:
-            reply = await self._connection.get(question.next or question.type, params, allow=_SAID_NO)
+            reply = await self._connection.get(question.next or question.type, params, allow=_SAID_NO, fresh=True)
         except (ComeBackLater, Denied):
             raise
         except TooLarge as fault:
@@ -201,7 +201,9 @@ class SearchCrawl:
     async def _count(self, type_: str) -> int | None:
         """Ask how many there are where Bundle.total is left out (by default so on HAPI, Medplum and Microsoft)."""
         try:
-            reply = await self._connection.get(type_, (("_summary", "count"), *self._filter), allow=_SAID_NO, tries=1)
+            reply = await self._connection.get(
+                type_, (("_summary", "count"), *self._filter), allow=_SAID_NO, tries=1, fresh=True
+            )
             return read_bundle(reply.body).total if reply.status == 200 else None
         except (NotReadError, NotFhir, Refused, TooLarge, Unreachable):
             return None

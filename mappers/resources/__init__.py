@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
@@ -56,7 +57,10 @@ def map_resource(resource: Json, version: FhirVersion, origin: Origin, linked: M
         return [Refusal("simulated", origin)]
     contained = _contained(resource)
     inside = {f"#{text(each.get('id'))}": each for each in contained}
-    sheet = Sheet(to_r4(resource, version), origin, {**linked, **inside} if inside else linked)
+    found: Mapping[str, Json] = linked
+    if inside:
+        found = ChainMap(inside, linked)  # type: ignore[arg-type]  # ChainMap writes to the first only, and we only read
+    sheet = Sheet(to_r4(resource, version), origin, found)
     outcomes = list(_outcomes(sheet, resource))
     if contained and text(sheet.body.get("resourceType")) in MAPPERS:
         outcomes += _statements_inside(sheet, contained, version)

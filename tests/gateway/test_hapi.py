@@ -76,7 +76,11 @@ def loaded(
     version = VERSIONS[ehr]
     base = hapi_server.base(version)
     headers = {"Content-Type": JSON[version], "Accept": JSON[version]}
-    (tmp_path / "twin.toml").write_text(f'[sources.{ehr}]\nurl = "{base}"\npage_size = 50\n', "utf-8")
+    types = json.dumps(
+        sorted({*WANTED, "RiskAssessment"} - {"MedicationRequest" if version == "dstu2" else "MedicationOrder"})
+    )
+    settings = f'[sources.{ehr}]\nurl = "{base}"\npage_size = 50\ntypes = {types}\n'
+    (tmp_path / "twin.toml").write_text(settings, "utf-8")
     with (
         httpx.Client(base_url=f"{base}/", headers=headers, timeout=180) as http,
         Home.open(load_settings(tmp_path)) as home,

@@ -70,7 +70,7 @@ def risk(name: str, value: str, years: int, **changes: Any) -> ResultOutput:
 def kidney(**changes: Any) -> Result:
     told: dict[str, Any] = {
         "model": "kidney",
-        "version": "1",
+        "version": "sample",
         "title": "Kidney function and risk of kidney failure",
         "citation": "Inker 2021, doi:10.1056/NEJMoa2102953; Tangri 2016, doi:10.1001/jama.2015.18202",
         "limits": "Adults only; not for acute kidney injury.",
@@ -89,7 +89,7 @@ def prevent(**changes: Any) -> Result:
     elsewhere = "https://lakeside.example/fhir/Observation/9/_history/2"
     told: dict[str, Any] = {
         "model": "prevent",
-        "version": "1",
+        "version": "sample",
         "title": "Cardiovascular risk (PREVENT base)",
         "citation": "Khan 2024, doi:10.1161/CIRCULATIONAHA.123.067626",
         "valid_at": "2024-02-29",

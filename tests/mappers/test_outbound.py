@@ -57,7 +57,7 @@ def test_nothing_leaves_unlabelled_or_called_final(version: FhirVersion, result:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_person_who_reads_a_result_is_told_that_nobody_measured_it(version: FhirVersion) -> None:
     bundle = rendered(version)
-    said = "Simulated by kidney 1, not measured."
+    said = "Simulated by kidney sample, not measured."
     observation, assessment = one(bundle, "Observation"), one(bundle, "RiskAssessment")
     note = {"r4": observation.get("note", [{}])[0].get("text"), "stu3": observation.get("comment")}
     assert note.get(version, observation.get("comments", "")).startswith(said)
