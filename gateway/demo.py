@@ -47,6 +47,7 @@ class Summary:
     missing: Counter[str] = field(default_factory=Counter)
     proposed: list[Proposed] = field(default_factory=list)
     written: Counter[str] = field(default_factory=Counter)
+    written_to: dict[str, Counter[str]] = field(default_factory=dict)
     written_again: int = 0
     failed: list[Sent] = field(default_factory=list)
     audit: Verdict | None = None
@@ -61,6 +62,7 @@ class Summary:
             "runs": dict(self.runs),
             "missing": dict(self.missing),
             "written": dict(self.written),
+            "written_to": {source: dict(counts) for source, counts in sorted(self.written_to.items())},
             "written_again": self.written_again,
             "failed": [sent.as_json() for sent in self.failed],
             "audit": {"events": self.audit.size if self.audit else 0, "verified": bool(self.audit and self.audit.ok)},
@@ -158,6 +160,7 @@ async def _write_back(home: Home, summary: Summary, tell: Tell) -> None:
         tell(f"Writing back the results of twin {number} of {len(twins)}")
         for sent in await send(home, twin):
             summary.written.update(sent.created)
+            summary.written_to.setdefault(sent.source, Counter()).update(sent.created)
             if sent.fault:
                 summary.failed.append(sent)
     for number, twin in enumerate(twins, 1):

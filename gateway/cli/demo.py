@@ -69,8 +69,9 @@ def _tell(home: Home, summary: Summary, *, stays: bool) -> None:
             show_run(load_run(saved))
             say()
     say("4. Written back to the EHRs that the facts came from")
-    say(f"   created: {words(summary.written)}")
-    say(f"   sent a second time, created: {summary.written_again}")
+    for source, counts in sorted(summary.written_to.items()):
+        say(f"   {source}: {words(counts)}")
+    say(f"   everything sent a second time: {summary.written_again} created")
     for sent in summary.failed:
         say(f"   {sent.source}: {sent.fault}")
     say()

@@ -9,8 +9,10 @@ from typing import Literal
 from gateway.cli.terminal import Options, print_json, print_table, progress, say
 from gateway.home import Home
 from gateway.ingest import Report, ingest
+from gateway.pull.page import STOPS
 from gateway.settings import SourceSettings, load_settings
 from gateway.sources import open_source
+from mappers.ledger import REASONS
 from security.errors import Misuse
 
 __all__ = ["pull_", "show_report"]
@@ -58,9 +60,11 @@ def pull_(
         raise Misuse("There is nothing to pull from.", hint="Say --folder FOLDER, or add [sources.NAME] to twin.toml.")
     with Home.open(settings) as home:
         reports = [asyncio.run(_pull(home, label, told)) for label, told in wanted.items()]
+        touched = frozenset().union(*(report.touched for report in reports))
+        several = sum(len(twin.sources) > 1 for twin in home.store.twins() if twin.id in touched)
+        twins = {"total": len(touched), "over_several_sources": several}
     if options.json:
-        total = {"total": len({t for r in reports for t in r.touched})}
-        print_json({"sources": [r.as_json() for r in reports], "twins": total})
+        print_json({"sources": [r.as_json() for r in reports], "twins": twins})
     else:
         for report in reports:
             show_report(report)
@@ -86,15 +90,15 @@ def show_report(report: Report, *, stays: bool = True) -> None:
     for asked in report.certificate.asked:
         if asked.stopped:
             said = "an unknown number" if asked.said is None else asked.said
-            say(f"  {asked.what}: stopped ({asked.stopped}) after {asked.came} of {said}")
+            say(f"  {asked.what}: stopped ({asked.stopped}) after {asked.came} of {said}. {STOPS[asked.stopped]}")
     if report.certificate.note:
         say(f"  {report.certificate.note}")
-    if count.refusals:
-        print_table(
-            "", [">Refused", "Reason"], sorted(((n, f"{reason}") for reason, n in count.refusals.items()), reverse=True)
-        )
-        if stays:
-            say("  To see each with its place: twin refusals " + report.source)
+    if count.refusals and stays:
+        told = ((n, reason, REASONS[reason]) for reason, n in count.refusals.most_common())
+        print_table("", [">Refused", "Reason", "What it means, and what to do"], told)
+        say("  To see each with its place: twin refusals " + report.source)
+    elif count.refusals:
+        say("  refused: " + ", ".join(f"{n} {reason}" for reason, n in count.refusals.most_common()))
 
 
 def _label(folder: Path) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from mappers.ledger import REASONS
-
 from gateway.cli.terminal import Options, print_json, print_table, say
 from gateway.home import Home
 from gateway.settings import load_settings
+from mappers.ledger import REASONS
 from security.audit import read_event
 
 __all__ = ["refusals_"]

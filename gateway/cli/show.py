@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from mappers.ledger import REASONS
-
 from gateway.cli.terminal import Options, print_json, print_table, say
 from gateway.home import Home
 from gateway.settings import load_settings
 from gateway.simulation import open_twin
 from gateway.wording import said_name, said_value
 from mappers.facts import Fact
+from mappers.ledger import REASONS
 
 __all__ = ["show_"]
 

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Literal, Protocol
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
+from typing import Final, Literal, Protocol
 
 import msgspec
 
-__all__ = ["Asked", "Certificate", "Entry", "Page", "Source", "Verdict"]
+__all__ = ["STOPS", "Asked", "Certificate", "Entry", "Page", "Source", "Verdict"]
+
 
 Verdict = Literal["complete", "incomplete", "unprovable"]
+
+STOPS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "foreign-next-link": "The next link leads to another server; it was not followed. Tell the server's operator.",
+        "loop": "The next links lead in a circle, or bring nothing new. Tell the server's operator.",
+        "not-fhir": "A page was a web page or no Bundle: mostly a proxy's login. Check url, and pull again.",
+        "denied": "The server does not allow this. Ask its operator for the scope; twin doctor tells which.",
+        "refused": "The server refused the question. Run twin doctor.",
+        "unreachable": "The question failed again and again while the server answers others. Pull again later.",
+        "too-large": "An answer is larger than we read. Set a smaller page_size.",
+        "unknown-filter": "The server did not say that it applied our filter. Pull everything instead.",
+        "unfinished": "The walk was not finished. Run the same command again.",
+    }
+)
+"""Every reason for which a question to a source ended early, and what to do."""
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):

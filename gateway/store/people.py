@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
-from mappers.identity import Person
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
@@ -14,6 +13,7 @@ from gateway.store.audited import Events
 from gateway.store.owners import Owners
 from gateway.store.tables import PatientLinkRow, PersonRow, PersonTokenRow, TwinRow, TwinSourceRow
 from gateway.store.values import TwinSummary
+from mappers.identity import Person
 from security.errors import Misuse, UnknownName
 from security.vault import Place
 

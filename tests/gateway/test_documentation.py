@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.neighbours import OURS
+from gateway.pull.page import STOPS
 from gateway.settings import Settings, SourceSettings, load_settings
 from security.errors import BadSettings
 
@@ -47,6 +48,16 @@ def test_help_comes_without_the_heavy_libraries():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_reason_for_stopping_is_documented():
+    told = read("docs/pull.md")
+    assert [stop for stop in STOPS if f"`{stop}`" not in told] == []
+    used = set()
+    for file in ("crawl", "folder"):
+        text = read(f"gateway/pull/{file}.py")
+        used |= set(re.findall(r'_Stopped\("([a-z-]+)"\)|stopped = "([a-z-]+)"|, "(unfinished)"\)', text))
+    assert {word for words in used for word in words if word} | {"denied", "refused"} == set(STOPS)
 
 
 def test_every_setting_is_documented():

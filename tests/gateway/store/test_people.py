@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from mappers.identity import Person, read_person
 
+from mappers.identity import Person, read_person
 from security.errors import Misuse, UnknownName
 
 

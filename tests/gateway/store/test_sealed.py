@@ -7,13 +7,13 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from mappers.identity import read_person
 from sqlalchemy import LargeBinary
 from sqlmodel import SQLModel
 
 from gateway.pull.page import Asked, Certificate, Entry, Page
 from gateway.store import Store, StoredResource
 from mappers.facts import Coding, Fact, Origin, Refusal
+from mappers.identity import read_person
 from mappers.when import read_when
 from security.errors import Sealed
 from security.keys import SecretKeyRing
