@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 
 from gateway.cli.terminal import Options, print_json, print_table, say
 from gateway.pull.doctor import Finding, examine
@@ -38,7 +39,7 @@ def doctor_(source: str | None = None, /, *, options: Options = Options()) -> in
             print_table(
                 name,
                 ["", "Check", "Seen", "What to do"],
-                ((_SIGNS[f.state], f.check, f.seen, f.hint) for f in findings),
+                ((_SIGNS[f.state], f.check, f.seen, f.hint) for f in _gathered(findings)),
             )
             say()
     return 1 if any(f.state == "failed" for findings in found.values() for f in findings) else 0
@@ -56,6 +57,17 @@ async def _look(told: SourceSettings) -> list[Finding]:
         return [state]
     async with connect(told) as connection:
         return [f async for f in examine(connection, types=told.types, create=WRITTEN if told.write else ())]
+
+
+def _gathered(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Tell the types that can be read in one line, and those that cannot each in its own."""
+    fine = [f for f in findings if f.check.startswith("read ") and f.state == "ok"]
+    types = ", ".join(f.check.removeprefix("read ") for f in fine)
+    for finding in findings:
+        if finding not in fine:
+            yield finding
+        elif finding is fine[0]:
+            yield Finding("read", "ok", f"{len(fine)} types can be searched: {types}.")
 
 
 def _json(finding: Finding) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,7 @@ from gateway.pull.page import STOPS
 from gateway.settings import SourceSettings, load_settings
 from gateway.sources import open_source
 from mappers.ledger import REASONS
-from security.errors import Misuse
+from security.errors import Fault, Misuse, Sealed, StoreFull, Tampered
 
 __all__ = ["pull_", "show_report"]
 
@@ -59,16 +60,34 @@ def pull_(
     if not wanted:
         raise Misuse("There is nothing to pull from.", hint="Say --folder FOLDER, or add [sources.NAME] to twin.toml.")
     with Home.open(settings) as home:
-        reports = [asyncio.run(_pull(home, label, told)) for label, told in wanted.items()]
+        reports, faults = _pull_each(home, wanted)
         touched = frozenset().union(*(report.touched for report in reports))
         several = sum(len(twin.sources) > 1 for twin in home.store.twins() if twin.id in touched)
         twins = {"total": len(touched), "over_several_sources": several}
     if options.json:
-        print_json({"sources": [r.as_json() for r in reports], "twins": twins})
+        failed = {label: {"code": fault.code, "say": str(fault)} for label, fault in faults.items()}
+        print_json({"sources": [r.as_json() for r in reports], "twins": twins, "failed": failed})
     else:
         for report in reports:
             show_report(report)
-    return 5 if any(report.certificate.verdict == "incomplete" for report in reports) else 0
+        for label, fault in faults.items():
+            say(f"{label}: {fault}")
+    return 5 if faults or any(report.certificate.verdict == "incomplete" for report in reports) else 0
+
+
+def _pull_each(home: Home, wanted: Mapping[str, SourceSettings]) -> tuple[list[Report], dict[str, Fault]]:
+    """Pull from each source; where there are several, one that fails costs only itself."""
+    reports, faults = [], {}
+    for name, told in wanted.items():
+        try:
+            reports.append(asyncio.run(_pull(home, name, told)))
+        except (StoreFull, Tampered, Sealed):
+            raise  # the store is of all sources
+        except Fault as fault:
+            if len(wanted) == 1:
+                raise
+            faults[name] = fault
+    return reports, faults
 
 
 async def _pull(home: Home, name: str, told: SourceSettings) -> Report:

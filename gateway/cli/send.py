@@ -23,7 +23,7 @@ def send_(twin: str, /, *, dry_run: bool = False, again: bool = False, options: 
     twin
         The twin's id, or the beginning of it.
     dry_run
-        Show what would be written, and write nothing.
+        Show what would be written, and write nothing; with --format json the FHIR bundles themselves.
     again
         Send also what has arrived already, to see that nothing new is created.
     """

@@ -15,7 +15,7 @@ from gateway.pull.metadata import fetch_capability
 from gateway.pull.wire import Reply
 from gateway.sources import connect
 from gateway.store import Delivery
-from security.audit import delivery_event
+from security.audit import delivery_event, read_event
 from security.errors import Fault, Refused, Unreachable
 
 __all__ = ["Sent", "send"]
@@ -32,9 +32,10 @@ class Sent:
     created: Counter[str] = field(default_factory=Counter)
     existed: Counter[str] = field(default_factory=Counter)
     fault: Fault | None = None
+    bundle: bytes = b""
 
     def as_json(self) -> dict[str, Any]:
-        """Write it for scripts."""
+        """Write it for scripts; with the bundle where it is only planned."""
         return {
             "source": self.source,
             "delivery": self.delivery,
@@ -42,6 +43,7 @@ class Sent:
             "created": dict(self.created),
             "existed": dict(self.existed),
             "fault": {"code": self.fault.code, "say": str(self.fault)} if self.fault else None,
+            **({"bundle": msgspec.Raw(self.bundle)} if self.bundle else {}),
         }
 
 
@@ -54,6 +56,7 @@ async def send(home: Home, twin: str, *, dry_run: bool = False, again: bool = Fa
     waiting = [d for d in home.store.outbox(twin=twin) if again or d.state != "sent"]
     results = [Sent(d.source, d.id, d.run, "sent") for d in home.store.outbox(twin=twin) if d not in waiting]
     if dry_run:
+        home.store.append_audit([read_event(home.access(patient=twin))])  # who plans sees what would be written
         return [*results, *(replace(_planned(d), state="would be sent") for d in waiting)]
     for source in dict.fromkeys(d.source for d in waiting):
         theirs = [d for d in waiting if d.source == source]
@@ -146,7 +149,14 @@ def _read_reply(delivery: Delivery, reply: Reply) -> Sent:
 
 
 def _planned(delivery: Delivery) -> Sent:
-    return Sent(delivery.source, delivery.id, delivery.run, delivery.state, created=Counter(_types(delivery)))
+    return Sent(
+        delivery.source,
+        delivery.id,
+        delivery.run,
+        delivery.state,
+        created=Counter(_types(delivery)),
+        bundle=delivery.bundle,
+    )
 
 
 def _types(delivery: Delivery) -> Sequence[str]:

@@ -245,3 +245,15 @@ def test_a_token_that_ends_in_mid_paging_is_renewed(tmp_path):
     [found] = json.loads(done.stdout)["sources"]
     assert found["resources"] == found["understood"] == 56
     assert found["certificate"] == "complete"
+
+
+def test_one_source_that_is_gone_costs_only_itself(tmp_path, ehr):
+    with serve([ehr]) as [base]:
+        (tmp_path / "twin.toml").write_text(
+            f'[sources.ward]\nurl = "{base}"\n[sources.gone]\nurl = "http://127.0.0.1:9/fhir"\n'
+        )
+        done = twin(tmp_path, "pull", "--format", "json")
+    assert done.returncode == 5, done.stderr
+    told = json.loads(done.stdout)
+    assert [source["name"] for source in told["sources"]] == ["ward"]
+    assert told["failed"]["gone"]["code"] == "unreachable"
