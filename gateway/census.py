@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from gateway.home import Home, now
 from gateway.pull.page import Entry, Page
-from mappers import LINKABLE, Unreadable, read_json, references_of
+from mappers import LINKABLE, REFERRING, Unreadable, read_json, references_of
 from mappers.facts import Origin
 from mappers.identity import Person, lookup_tokens, read_person, same_person
 from security.audit import key_event
@@ -33,6 +35,14 @@ def origin_of(entry: Entry, resource: Mapping[str, Any], source: str) -> Origin:
         version=version if isinstance(version, str) else "",
         place=entry.place,
     )
+
+
+_READ = frozenset({"Patient"}) | LINKABLE | REFERRING  # of all others the name is enough
+
+
+class _Head(msgspec.Struct):
+    resourceType: str = ""  # noqa: N815  FHIR's spelling
+    id: Any = None
 
 
 @dataclass
@@ -58,17 +68,17 @@ class Census:
         """Read all pages once."""
         for page in pages:
             for index, entry in enumerate(page.entries):
-                if entry.problem:
-                    continue
-                try:
-                    resource = read_json(entry.raw)
-                except Unreadable:
-                    continue
-                self._note(page.number, index, entry, resource)
+                if not entry.problem:
+                    self._note(page.number, index, entry)
         return self
 
-    def _note(self, page: int, index: int, entry: Entry, resource: Mapping[str, Any]) -> None:
-        origin = origin_of(entry, resource, self.source)
+    def _note(self, page: int, index: int, entry: Entry) -> None:
+        try:
+            head = msgspec.json.decode(entry.raw, type=_Head)
+            origin = origin_of(entry, {"resourceType": head.resourceType, "id": head.id}, self.source)
+            resource = read_json(entry.raw) if origin.type in _READ else {}
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Unreadable):
+            return  # counted when it is mapped
         self.last[origin.resource] = (page, index)
         if origin.type == "Patient":
             self.people[origin.resource] = read_person(resource, self.source)

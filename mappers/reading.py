@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
@@ -11,6 +12,9 @@ import msgspec
 __all__ = ["MAX_DEPTH", "Unreadable", "read_json"]
 
 MAX_DEPTH: Final = 64
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Unreadable(ValueError):
@@ -90,7 +94,7 @@ def _check(value: Any) -> None:
                 below += found.values()
             elif isinstance(found, list):
                 below += found
-            elif isinstance(found, str) and any("\ud800" <= letter <= "\udfff" for letter in found):
+            elif isinstance(found, str) and _SURROGATE.search(found):
                 raise Unreadable("not-json")
         if not below:
             return

@@ -7,10 +7,21 @@ from typing import Final
 
 from mappers.elements import Json, objects, reference, text
 
-__all__ = ["LINKABLE", "references_of", "subject_of"]
+__all__ = ["LINKABLE", "REFERRING", "references_of", "subject_of"]
 
 LINKABLE: Final = frozenset({"Medication"})
 """Types that say nothing about a patient by themselves, and that a fact uses."""
+
+REFERRING: Final = frozenset(
+    {
+        "MedicationAdministration",
+        "MedicationDispense",
+        "MedicationOrder",
+        "MedicationRequest",
+        "MedicationStatement",
+    }
+)
+"""Types whose resources may refer to one of those."""
 
 _SUBJECTS: Final = ("subject", "patient", "beneficiary", "for", "individual")
 _TYPED: Final = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/[^/]+(?:/_history/[^/]+)?$")

@@ -257,3 +257,28 @@ def test_one_source_that_is_gone_costs_only_itself(tmp_path, ehr):
     told = json.loads(done.stdout)
     assert [source["name"] for source in told["sources"]] == ["ward"]
     assert told["failed"]["gone"]["code"] == "unreachable"
+
+
+def test_killing_at_any_moment_of_fetching_or_mapping_loses_nothing(tmp_path):
+    """The moments are spread over a whole pull; wherever they fall, the end is the same."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for part in range(8):
+        many = (weight(part * 1000 + n) for n in range(1000))
+        (folder / f"{part}.json").write_bytes(bundle(PATIENT, *many))
+    arguments = ("pull", "--folder", str(folder), "--fhir-version", "r4", "--format", "json")
+    command = [sys.executable, "-m", "gateway.cli", *arguments, "--home", str(tmp_path / "home")]
+    for seconds in (0.8, 1.1, 1.4, 1.7):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    done = twin(tmp_path / "home", *arguments)
+    assert done.returncode == 0, done.stderr
+    [found] = json.loads(done.stdout)["sources"]
+    assert found["resources"] == found["understood"] == 8008  # the Patient came with each file
+    [one] = json.loads(twin(tmp_path / "home", "list", "--format", "json").stdout)["twins"]
+    assert one["facts"] == 8002
+    assert twin(tmp_path / "home", "audit", "verify").returncode == 0
