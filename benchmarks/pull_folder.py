@@ -84,9 +84,8 @@ def main() -> int:
         print(json.dumps(found, indent=2))
     else:
         for name, row in found.items():
-            print(
-                f"{name}: ours {row['ours']}, peer {row['peer']}, ratio {row['ratio']} (goal {row['goal']}) {row['unit']}"
-            )
+            numbers = f"ours {row['ours']}, peer {row['peer']} {row['unit']}"
+            print(f"{name}: {numbers}; ratio {row['ratio']}, goal {row['goal']}")
     return 0
 
 
