@@ -216,6 +216,10 @@ class Kidney(Equation):
 
     region: Region = "north-america"
 
+    def __post_init__(self) -> None:
+        if self.region not in SURVIVAL:
+            raise ValueError(f"region is one of {', '.join(SURVIVAL)}")
+
     def derive(self, inputs: Mapping[str, float]) -> Mapping[str, float]:
         """Compute the eGFR, which decides whether KFRE holds."""
         return derive_egfr(inputs, age="age")
