@@ -106,6 +106,13 @@ def test_a_bundle_of_another_version_than_told_is_refused_whole(tmp_path):
     assert found["refusals"] == {"wrong-version": 1}
 
 
+def test_what_is_about_nobody_who_came_is_refused_and_kept(tmp_path):
+    found = pull(tmp_path, good__json=bundle(PATIENT, weight(), weight(2, subject={"reference": "Patient/other"})))
+    assert found["refusals"] == {"unknown-patient": 1}
+    [listed] = json.loads(twin(tmp_path / "home", "refusals", "--format", "json").stdout)["refusals"]
+    assert (listed["resource"], listed["twin"]) == ("Observation/o2", None)
+
+
 def test_a_partial_date_stays_partial(tmp_path):
     found = pull(tmp_path, good__json=bundle(PATIENT, weight(effectiveDateTime="2024-02")))
     assert found["refused"] == 0
@@ -279,6 +286,7 @@ def test_killing_at_any_moment_of_fetching_or_mapping_loses_nothing(tmp_path):
     assert done.returncode == 0, done.stderr
     [found] = json.loads(done.stdout)["sources"]
     assert found["resources"] == found["understood"] == 8008  # the Patient came with each file
+    assert (found["facts"], found["links"]) == (8002, 7)
     [one] = json.loads(twin(tmp_path / "home", "list", "--format", "json").stdout)["twins"]
     assert one["facts"] == 8002
     assert twin(tmp_path / "home", "audit", "verify").returncode == 0
