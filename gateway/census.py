@@ -15,7 +15,7 @@ import msgspec
 
 from gateway.home import Home, now
 from gateway.pull.page import Entry, Page
-from mappers import LINKABLE, REFERRING, Unreadable, read_json, references_of
+from mappers import LINKABLE, REFERRING, Unreadable, read_json, references_of, subject_of
 from mappers.facts import Origin
 from mappers.identity import Person, lookup_tokens, read_person, same_person
 from security.audit import key_event
@@ -43,6 +43,8 @@ _READ = frozenset({"Patient"}) | LINKABLE | REFERRING  # of all others the name 
 class _Head(msgspec.Struct):
     resourceType: str = ""  # noqa: N815  FHIR's spelling
     id: Any = None
+    subject: Any = None
+    patient: Any = None
 
 
 @dataclass
@@ -51,7 +53,7 @@ class Census:
 
     `last` keeps where a resource stands for the last time: servers repeat resources over shifted pages, and the last
     one is the newest. `linked` maps a reference to the resource that it names, `users` a reference to the resource that
-    uses it.
+    uses it. In files, `about` keeps whom a resource is about, and `mixed` those of which the files tell two stories.
     """
 
     source: str
@@ -63,6 +65,8 @@ class Census:
     users: dict[str, str] = field(default_factory=dict)
     twins: dict[str, str] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
+    mixed: set[str] = field(default_factory=set)
+    about: dict[str, str] = field(default_factory=dict)
 
     def read(self, pages: Iterable[Page]) -> Census:
         """Read all pages once."""
@@ -80,8 +84,16 @@ class Census:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Unreadable):
             return  # counted when it is mapped
         self.last[origin.resource] = (page, index)
+        if not self.base:
+            about = subject_of({"resourceType": origin.type, "subject": head.subject, "patient": head.patient}) or ""
+            if origin.type != "Patient" and self.about.setdefault(origin.resource, about) != about:
+                self.mixed.add(origin.resource)
         if origin.type == "Patient":
-            self.people[origin.resource] = read_person(resource, self.source)
+            person = read_person(resource, self.source)
+            before = self.people.setdefault(origin.resource, person)
+            if not self.base and not _is(person, before):
+                self.mixed.add(origin.resource)
+            self.people[origin.resource] = person
             for name in self.names(entry, origin):
                 self.named[name] = origin.resource
         elif origin.type in LINKABLE:
@@ -115,12 +127,19 @@ class Census:
         """Give each patient their twin, a new one where nobody known is the same person.
 
         Who resembles a known person and contradicts them, or is the same as two, gets a twin of their own and stands in
-        `doubtful`: joining two people by mistake is worse than not joining one.
+        `doubtful`: joining two people by mistake is worse than not joining one. An id is a promise of a server; in
+        files it is none, and a patient whose id (or place) names somebody else than before gets no twin and stands in
+        `mixed`.
         """
         with home.store.transaction() as work:
             for patient, person in self.people.items():
                 tokens = lookup_tokens(person)
-                known = home.store.twin_of(self.source, patient) or self._same(home, patient, person, tokens)
+                known = home.store.twin_of(self.source, patient)
+                if known and not self.base and not any(_is(person, other) for other in home.store.persons(known)):
+                    self.mixed.add(patient)
+                if patient in self.mixed:
+                    continue
+                known = known or self._same(home, patient, person, tokens)
                 if known is None:
                     known = home.store.new_twin(now())
                     work.record([key_event(home.access(patient=known), key=known)])
@@ -142,9 +161,20 @@ class Census:
 
     def twin_of(self, home: Home, reference: str) -> str | None:
         """Find the twin that a reference to a patient means, in this pull or an earlier one of this source."""
+        patient = self._patient(reference)
+        return None if patient in self.mixed else self.twins.get(patient) or home.store.twin_of(self.source, patient)
+
+    def is_mixed(self, reference: str) -> bool:
+        """Say whether a reference names a patient of whom the files tell two stories."""
+        return self._patient(reference) in self.mixed
+
+    def _patient(self, reference: str) -> str:
         plain = self.plain(reference)
-        patient = self.named.get(plain, plain)  # a Patient without an id goes by its place, which nothing else names
-        return self.twins.get(patient) or home.store.twin_of(self.source, patient)
+        return self.named.get(plain, plain)  # a Patient without an id goes by its place, which nothing else names
+
+
+def _is(person: Person, other: Person) -> bool:
+    return person == other or same_person(person, other).verdict == "same"
 
 
 class _Resolved(Mapping[str, Mapping[str, Any]]):

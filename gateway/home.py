@@ -66,7 +66,9 @@ class Home:
                 hint="Make room or rights there, or say another with --home.",
                 detail=error,
             ) from error
-        return cls(settings, store, BlindIndex(keyring.derive("blind-index")), f"os-user:{_account()}")
+        return cls(
+            settings, store, BlindIndex(keyring.derive("blind-index")), f"os-user:{'_'.join(_account().split())}"
+        )
 
     def access(self, **what: Any) -> Access:
         """Begin the audit record of something that the person at the terminal asked for, now."""

@@ -118,13 +118,15 @@ def _understand(
     ledger = Ledger()
     for index, entry in enumerate(page.entries):
         origin, outcomes, subject = _outcomes(entry, pull, census, entry.place or f"page {page.number} entry {index}")
+        twin = census.twin_of(home, subject) if subject else None
+        if origin.resource in census.mixed or (subject and census.is_mixed(subject)):
+            twin, outcomes = None, [Refusal("reused-id", origin)]
+        elif twin is None and any(isinstance(outcome, Fact) for outcome in outcomes):
+            outcomes = [Refusal("unknown-patient", origin)]
         if not census.is_newest(origin.resource, page.number, index):
             # it comes again further on: counted as a link to that occurrence, so that no fact is counted twice
             ledger.add(origin.type, [o for o in outcomes if isinstance(o, Refusal)] or [Link(origin, origin.resource)])
             continue
-        twin = census.twin_of(home, subject) if subject else None
-        if twin is None and any(isinstance(outcome, Fact) for outcome in outcomes):
-            outcomes = [Refusal("unknown-patient", origin)]
         ledger.add(origin.type, outcomes)
         stored = StoredResource(
             source=pull.source,

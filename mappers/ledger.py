@@ -34,6 +34,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         # whom it is about
         "no-subject": "It does not say which patient it is about. The source has to say it.",
         "unknown-patient": "The patient that it is about did not come. Pull the Patient resources of this source.",
+        "reused-id": "In these files one id names two people. Pull each export under a --name of its own.",
         "other-focus": "It is in the patient's record, but about somebody else (a fetus, a donor, a device).",
         "identity-conflict": "Its patient resembles a known person and contradicts them. Somebody has to decide.",
         # whether it holds

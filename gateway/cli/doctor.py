@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from gateway.cli.terminal import Options, print_json, print_table, say
+from gateway.home import Home
 from gateway.pull.doctor import Finding, examine
 from gateway.settings import SourceSettings, load_settings
 from gateway.sources import WRITTEN, connect
+from security.audit import query_event
 from security.errors import Misuse
 
 __all__ = ["doctor_"]
@@ -19,8 +21,8 @@ _SIGNS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}
 def doctor_(source: str | None = None, /, *, options: Options = Options()) -> int:
     """Look at a source step by step, and say what to do about each failure. Nothing is written there.
 
-    Checks URL, metadata, version, token, scopes granted against asked, one read of each type, and whether we may write.
-    Exit status 1 where a check failed.
+    One resource of each type is asked for, and that is recorded. Checks URL, metadata, version, token, scopes granted
+    against asked, one read of each type, and whether we may write. Exit status 1 where a check failed.
 
     Parameters
     ----------
@@ -31,7 +33,12 @@ def doctor_(source: str | None = None, /, *, options: Options = Options()) -> in
     wanted = {source: settings.source(source)} if source else settings.sources
     if not wanted:
         raise Misuse("There is no source to look at.", hint="Add [sources.NAME] to twin.toml; see docs/settings.md.")
-    found = {name: asyncio.run(_look(told)) for name, told in wanted.items()}
+    found = {}
+    with Home.open(settings) as home:
+        for name, told in wanted.items():
+            asked = home.access(peer=home.peer(name), query=b"GET [type]?_count=1", basis="doctor")
+            home.store.append_audit([query_event(asked)])  # one resource of each type will be read
+            found[name] = asyncio.run(_look(told))
     if options.json:
         print_json({"sources": {name: [_json(f) for f in findings] for name, findings in found.items()}})
     else:
