@@ -21,7 +21,7 @@ from gateway.home import Home
 from gateway.ingest import Report, ingest
 from gateway.pull.keys import new_key
 from gateway.settings import SourceSettings, load_settings
-from gateway.simulation import models_of, open_twin, run_model
+from gateway.simulation import answering_models, open_twin, run_model
 from gateway.sources import open_source
 from security.audit import Verdict
 from security.errors import Misuse
@@ -144,7 +144,7 @@ def _simulate(home: Home, summary: Summary, tell: Tell) -> None:
         tell(f"Running the models on twin {number} of {len(twins)}")
         record = open_twin(home, twin.id)
         results = []
-        for name in models_of(home):
+        for name in answering_models(home):
             result, _ = run_model(home, record, name)
             (summary.missing if isinstance(result, Missing) else summary.runs)[name] += 1
             results.append(0 if isinstance(result, Missing) else len(result.outputs))

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from security.errors import BadSettings, UnknownName
 
-__all__ = ["Settings", "SourceSettings", "default_home", "load_settings"]
+__all__ = ["Settings", "SourceSettings", "WarningSettings", "default_home", "load_settings"]
 
 FhirVersionName = Literal["dstu2", "stu3", "r4"]
 
@@ -59,6 +59,32 @@ class SourceSettings(BaseModel):
         return str(self.url).rstrip("/") if self.url else ""
 
 
+class WarningSettings(BaseModel):
+    """How warnings are raised, and where they go beside the page, the terminal and the stream of events.
+
+    Parameters
+    ----------
+    deliver
+        "fhir": into the EHRs that the readings came from. "webhook": to `webhook_url`, signed with the secret in
+        `webhook_secret_file` (24 random bytes or more).
+    false_alarms_a_day
+        How many false alarms a day a rule may give on a twin's own past; the threshold of its probability follows.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    deliver: tuple[Literal["fhir", "webhook"], ...] = ()
+    webhook_url: str = ""
+    webhook_secret_file: Path | None = None
+    false_alarms_a_day: Annotated[float, Field(gt=0, le=24)] = 0.5
+
+    @model_validator(mode="after")
+    def _receiver(self) -> WarningSettings:
+        if "webhook" in self.deliver and not (self.webhook_url and self.webhook_secret_file):
+            raise ValueError("deliver webhook needs webhook_url and webhook_secret_file")
+        return self
+
+
 def _plain(name: str) -> str:
     if not name.replace("-", "").replace("_", "").isalnum():
         raise ValueError("a source's name has letters, digits, - and _ only")
@@ -76,6 +102,8 @@ class Settings(BaseSettings):
         Distributions whose entry points in the group `fhirtwin.models` are loaded.
     models
         Settings of models, by the model's name; `twin model show NAME` lists them.
+    warnings
+        How warnings are raised and where they go.
     """
 
     model_config = SettingsConfigDict(env_prefix="TWIN_", extra="forbid", frozen=True)
@@ -85,6 +113,7 @@ class Settings(BaseSettings):
     trusted_models: tuple[str, ...] = ()
     models: dict[str, dict[str, str]] = {}
     sources: dict[Annotated[str, AfterValidator(_plain)], SourceSettings] = {}
+    warnings: WarningSettings = WarningSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -128,6 +157,9 @@ def load_settings(home: Path | None) -> Settings:
         for key in ("key_file", "token_file", "password_file", "ca_file", "folder"):
             if isinstance(source, dict) and isinstance(source.get(key), str):
                 told["sources"][name][key] = str((folder / Path(source[key]).expanduser()).absolute())
+    warnings = told.get("warnings")
+    if isinstance(warnings, dict) and isinstance(warnings.get("webhook_secret_file"), str):
+        warnings["webhook_secret_file"] = str((folder / Path(warnings["webhook_secret_file"]).expanduser()).absolute())
     try:
         return Settings(**{**told, "home": folder}).model_copy(update={"home": folder})
     except ValidationError as error:
@@ -144,7 +176,7 @@ class _Where(BaseSettings):
 def _sentence(place: tuple[int | str, ...], kind: str, message: str) -> str:
     key = ".".join(str(p) for p in place)
     if kind == "extra_forbidden":
-        names = [*SourceSettings.model_fields, *Settings.model_fields]
+        names = [*SourceSettings.model_fields, *WarningSettings.model_fields, *Settings.model_fields]
         near = difflib.get_close_matches(str(place[-1]), names, n=1)
         return f"twin.toml: there is no setting {key}." + (f" Did you mean {near[0]}?" if near else "")
     return f"twin.toml: {key}: {message}."

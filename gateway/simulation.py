@@ -13,16 +13,32 @@ from gateway.pull.page import Certificate
 from gateway.store import SavedRun, TwinRecord
 from mappers.facts import Origin
 from security.audit import read_event, run_event
-from security.errors import BadSettings, UnknownName
+from security.errors import BadSettings, Misuse, UnknownName
 from twin_engine import Missing, Profile, Run, TwinModel, models, simulate
+from twin_engine.dynamic import DynamicModel
 
-__all__ = ["audit_reference", "closed_kinds", "load_run", "models_of", "open_twin", "run_model"]
+__all__ = [
+    "answering_models",
+    "answers_of",
+    "audit_reference",
+    "closed_kinds",
+    "load_run",
+    "models_of",
+    "open_twin",
+    "run_model",
+]
 
 _LISTS = {
     "condition": frozenset({"Condition"}),
     "medication": frozenset({"MedicationRequest", "MedicationOrder", "MedicationStatement"}),
 }
 _FHIR_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+
+
+class _Tag(msgspec.Struct):
+    """What kind of result a kept run is."""
+
+    type: str = "run"
 
 
 def models_of(home: Home) -> Mapping[str, TwinModel]:
@@ -33,6 +49,11 @@ def models_of(home: Home) -> Mapping[str, TwinModel]:
             raise UnknownName("model", name, known)
         known[name] = _configured(known[name], told)
     return known
+
+
+def answering_models(home: Home) -> Mapping[str, TwinModel]:
+    """Return the models that give one answer; those that move in time are calibrated first (`gateway.calibration`)."""
+    return {name: model for name, model in models_of(home).items() if not isinstance(model, DynamicModel)}
 
 
 def _configured(model: TwinModel, told: Mapping[str, str]) -> TwinModel:
@@ -82,6 +103,8 @@ def run_model(
     known = models_of(home)
     if name not in known:
         raise UnknownName("model", name, known)
+    if isinstance(known[name], DynamicModel):
+        raise Misuse("This model moves in time and gives no single answer.", hint="Use twin forecast or twin what-if.")
     moment = (at or now()).replace(microsecond=0)
     profile = Profile(tuple(record.facts), moment, closed_kinds(home, record), assume_absent)
     result = simulate(known[name], profile)
@@ -107,6 +130,12 @@ def audit_reference(home: Home, origin: Origin) -> str:
     base = f"{known.base_url}/" if known and known.base_url else ""
     version = f"/_history/{origin.version}" if _FHIR_ID.fullmatch(origin.version) else ""
     return f"{base}{origin.type}/{origin.id}{version}"
+
+
+def answers_of(home: Home, twin: str) -> list[tuple[SavedRun, Run]]:
+    """Open the kept answers of a twin, newest first. Forecasts and what-ifs are no answers and are left out."""
+    kept = [(saved, msgspec.json.decode(saved.content, type=_Tag).type) for saved in home.store.runs(twin)]
+    return [(saved, load_run(saved)) for saved, tag in kept if tag == "run"]
 
 
 def load_run(saved: SavedRun) -> Run:

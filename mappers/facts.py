@@ -19,6 +19,7 @@ Kind = Literal[
     "measurement",
     "condition",
     "medication",
+    "administration",  # one dose that was given; "medication" is what is ordered or taken
     "procedure",
     "allergy",
     "immunisation",

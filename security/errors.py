@@ -11,7 +11,8 @@ Fault
 ├── Denied           our own policy, or the server's scopes, said no (exit 4)
 ├── Sealed           a sealed value does not open: wrong key, or changed bytes
 ├── Tampered         the audit log is not what was signed
-└── StoreFull        the disk is full, or the store cannot be written (exit 3)
+├── StoreFull        the disk is full, or the store cannot be written (exit 3)
+└── Diverged         a model gave numbers that are no numbers
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import ClassVar
 __all__ = [
     "BadSettings",
     "Denied",
+    "Diverged",
     "Fault",
     "Misuse",
     "NotFhir",
@@ -136,3 +138,10 @@ class StoreFull(Fault):
     issue = "no-store"
     retryable = True
     exit_status = 3
+
+
+class Diverged(Fault):
+    """A model gave numbers that are no numbers: the run stops rather than show them."""
+
+    code = "diverged"
+    issue = "processing"

@@ -50,8 +50,8 @@ class Found(msgspec.Struct, frozen=True, omit_defaults=True):
     """A number, and what it rests on.
 
     `said` is the value as a person would say it ("female", "no", "1.40"). `basis` is "measured", "derived", "recorded",
-    "none recorded" or "assumed absent". `age_days` counts from the fact to the time asked for. `assumption` is a
-    sentence to be shown with the result, "" where nothing is assumed.
+    "none recorded", "assumed absent", or "imputed" (from a declared population). `age_days` counts from the fact to the
+    time asked for. `assumption` is a sentence to be shown with the result, "" where nothing is assumed.
     """
 
     value: float

@@ -15,9 +15,9 @@ from mappers.concepts import classes_of
 from mappers.facts import Coding, Fact, Kind, Origin, Quantity
 from mappers.when import When
 from twin_engine.answer import Found
-from twin_engine.forecast import Run, simulate
 from twin_engine.model import Array, Need, TwinModel
 from twin_engine.profile import Profile
+from twin_engine.run import Run, simulate
 
 __all__ = ["check_model", "example_profile"]
 

@@ -1,69 +1,60 @@
-"""One run of a model on one patient: reproducible from its seed, with all that it rests on.
+"""A forecast: what is expected to be measured, how sure that is, and how right earlier forecasts for this twin were.
 
-A run and a missing answer hold patient data; both can be written to JSON and read back with msgspec.
+The ensemble of a track is followed under a plan; what it has been wrong about on this twin's own past is corrected for
+an hour ahead (`twin_engine.residual`), and the width of the interval is the one that has held. Where nothing is logged
+that the model answers to, "nothing changes" takes the place of the ensemble.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime
-from itertools import chain
-from typing import Literal
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 
 import msgspec
 import numpy as np
 
-from mappers.facts import Coding, Fact
-from mappers.when import When
-from twin_engine.answer import Found, Lack
-from twin_engine.model import Array, TwinModel, Yield
-from twin_engine.profile import Profile
+from security.errors import Diverged
+from twin_engine.backtest import Skill
+from twin_engine.checkpoint import moment_of
+from twin_engine.dynamic import DynamicModel
+from twin_engine.model import Array
+from twin_engine.plan import Plan, inputs_over, inputs_under
+from twin_engine.residual import POINTS, SPACING, Outlook
+from twin_engine.run import Input
+from twin_engine.scoring import INSIDE, Score
+from twin_engine.series import Dose, Series
+from twin_engine.track import Track, begin, plan_ahead, predict, walk
 
-__all__ = ["Input", "Missing", "Output", "Run", "simulate"]
+__all__ = ["STALE", "Course", "Forecast", "Score", "forecast", "learn", "renew"]
 
-
-class Input(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One value that a run used: how a person would say it, since when, on which ground, and the facts it rests on."""
-
-    name: str
-    title: str
-    value: float
-    said: str
-    unit: str
-    basis: str
-    when: str = ""
-    age_days: int | None = None
-    facts: tuple[Fact, ...] = ()
+STALE = timedelta(minutes=15)  # policy: an older last reading is said, and the interval is that of the longer way
+_ACTS = timedelta(hours=26)  # doses older than that act no more (a long-acting insulin acts for a day)
+_CAUGHT_UP = 12  # so many readings at once are caught up with; after more, the past is gone through again
+_FIRST = timedelta(days=1)
 
 
-class Output(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One number that a run gives.
+class Course(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One channel over time: the median and the middle 90 % at each of `minutes` after the start.
 
-    `low` and `high` bound the middle 95 % of the ensemble, and are absent where nothing varies.
-    A risk is a probability between 0 and 1. `value` is not rounded; show `decimals` of it, for a risk in percent two
-    less.
+    `sd` is the standard deviation of the predictive distribution of a measurement, which is normal.
     """
 
     name: str
     title: str
-    kind: Literal["observation", "risk"]
-    value: float
     unit: str
-    decimals: int
-    reference: str
-    low: float | None = None
-    high: float | None = None
-    code: Coding | None = None
-    outcome: Coding | None = None
-    horizon_years: float | None = None
-    category: str = ""
+    minutes: tuple[float, ...]
+    median: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    sd: tuple[float, ...] = ()
 
 
-class Run(msgspec.Struct, frozen=True, tag="run"):
-    """What a model says about a patient at a time.
+class Forecast(msgspec.Struct, frozen=True, omit_defaults=True, tag="forecast"):
+    """What a calibrated model expects under a plan, from `at` on. Simulated, never measured.
 
-    `valid_at` is the time that the outputs refer to, as precisely as it is known. `not_computed` gives for each output
-    that is absent a sentence why, and `lacks` what would have to be known. `settings` are the model's, as text.
+    `last` is the last reading's time; `method` tells in words how it was made; `scores` how right such forecasts were
+    over all of the twin's past, `days` day by day.
     """
 
     model: str
@@ -71,11 +62,13 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     version: str
     settings: dict[str, str]
     at: datetime
-    valid_at: str
+    last: datetime
+    plan: Plan
+    method: str
+    courses: tuple[Course, ...]
+    scores: tuple[Score, ...]
+    days: dict[str, tuple[Score, ...]]
     inputs: tuple[Input, ...]
-    outputs: tuple[Output, ...]
-    not_computed: dict[str, str]
-    lacks: tuple[Lack, ...]
     assumptions: tuple[str, ...]
     limits: str
     citation: str
@@ -83,145 +76,186 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     members: int
 
 
-class Missing(msgspec.Struct, frozen=True, tag="missing"):
-    """No number at all, and why: an answer, not a failure. `say` has one sentence a reason."""
+def learn(
+    model: DynamicModel, inputs: Mapping[str, float], series: Series, *, members: int = 100, seed: int = 0
+) -> Skill:
+    """Go through a twin's past, reading by reading, with what was known at each: corrections, spread and scores.
 
-    model: str
-    title: str
-    version: str
-    at: datetime
-    lacks: tuple[Lack, ...]
-    not_computed: dict[str, str]
-    nearest: tuple[Fact, ...]
-    say: tuple[str, ...]
-
-
-def simulate(model: TwinModel, profile: Profile, members: int = 1, seed: int = 0) -> Run | Missing:
-    """Run a model on a patient: the outputs that the facts allow, and for each other one the reason.
-
-    The same model, profile, seed and number of members give the same bits.
+    The first day, where there are two or more, only sets the rates that the patient is at rest under. `ValueError`
+    where there is no reading.
     """
-    if dead := profile.died():
-        when = f" ({dead.when})" if dead.when else ""
-        return _missing(
-            model, profile, {}, {}, (f"The patient is recorded as dead{when}: there is nothing to forecast.",)
+    skill = Skill.begin(model, series.doses)
+    readings = [reading for reading in series.readings if reading.channel == skill.channel]
+    if not skill.with_ensemble or not readings:
+        for reading in readings:
+            skill.take(reading)
+            skill.look(model, (), np.full(POINTS, reading.value), _blind(model))
+        return skill
+    first = series.readings[0].when
+    known = first + _FIRST if series.readings[-1].when - first > 2 * _FIRST else first
+    track = begin(model, inputs, series, members=members, seed=seed, until=known)
+    waiting = {reading.when.replace(second=0, microsecond=0): reading for reading in readings}
+    times = [dose.when for dose in series.doses]
+    for when, state in walk(model, track, series):
+        met = waiting.get(when)
+        if met is None:
+            continue
+        skill.take(met)
+        low, high = bisect_right(times, when - _ACTS), bisect_right(times, met.when)
+        doses = series.doses[low:high]
+        laid = inputs_over(model, doses, when, POINTS * SPACING, resting=track.resting)
+        expected, shape = _summary(model, model.trace(state, laid, SPACING)[1][:, :, 0])
+        if when >= known:
+            skill.look(model, doses, expected, shape)
+    return skill
+
+
+def renew(model: DynamicModel, inputs: Mapping[str, float], track: Track, skill: Skill, series: Series) -> Skill:
+    """Move a skill on by what came since; the track is up to date already.
+
+    After a few readings at once, only the last gives a new forecast to be tested; after many, all of the past is gone
+    through again. A reading that came late is not learnt from: no forecast was made with it.
+    """
+    new = [r for r in series.readings if r.channel == skill.channel and (skill.at is None or r.when > skill.at)]
+    fresh = Skill.begin(model, series.doses)
+    same = fresh.with_ensemble == skill.with_ensemble and [t.rule for t in fresh.trials] == [
+        t.rule for t in skill.trials
+    ]
+    if len(new) > _CAUGHT_UP or not same:
+        return learn(model, inputs, series, members=track.members, seed=track.seed)
+    for reading in new:
+        skill.take(reading)
+    if new:
+        _look(model, track, skill, _recent(series.doses, track.at), wait=True)
+    return skill
+
+
+def forecast(
+    model: DynamicModel,
+    track: Track,
+    series: Series,
+    plan: Plan,
+    *,
+    minutes: int,
+    at: datetime,
+    skill: Skill,
+    grounds: tuple[Input, ...] = (),
+    assumptions: tuple[str, ...] = (),
+) -> Forecast:
+    """Forecast the model's channels from `at` on, which is not before the last reading.
+
+    Raises `Diverged` where a member is no number any more, and `ValueError` for a time before the track's.
+    """
+    if at < track.at or minutes < 1:
+        raise ValueError("a forecast looks ahead of the last reading")
+    every = model.every_minutes
+    lead = int((at - track.at).total_seconds() // 60)
+    total = -(-(lead + minutes) // every) * every
+    later = [dose for dose in series.doses if moment_of(dose) > track.at]  # one of this very minute is not yet felt
+    laid = inputs_under(model, plan, (*track.running, *later), track.at, total, resting=track.resting)
+    seen = predict(model, track, laid, every)
+    _finite(model, seen, every)
+    points: Array = np.arange(1, total // every + 1, dtype=np.float64) * every
+    shown = points > lead
+    courses = []
+    for index, channel in enumerate(model.channels):
+        mean, sd = seen[:, :, index].mean(axis=1), np.hypot(seen[:, :, index].std(axis=1, ddof=1), channel.sd)
+        if channel.name == skill.channel:
+            mean, sd = _corrected(model, track, skill, series, mean, sd, points)
+        elif not skill.with_ensemble:
+            continue  # without what moves it, the ensemble says nothing that was tested
+        courses.append(
+            Course(
+                channel.name,
+                channel.title,
+                channel.unit,
+                tuple((points - lead)[shown].tolist()),
+                tuple(mean[shown].tolist()),
+                tuple(np.maximum(mean - INSIDE * sd, 0.0)[shown].tolist()),
+                tuple((mean + INSIDE * sd)[shown].tolist()),
+                tuple(sd[shown].tolist()),
+            )
         )
-    found, lacks = _ask(model, profile)
-    inputs = {name: answer.value for name, answer in found.items()}
-    derived = model.derive(inputs)
-    sentences = {y.name: tuple(_why_not(model, y, {**inputs, **derived}, lacks)) for y in model.yields}
-    reasons = {name: " ".join(said) for name, said in sentences.items() if said}
-    if len(reasons) == len(model.yields):
-        return _missing(model, profile, lacks, reasons, tuple(dict.fromkeys(chain.from_iterable(sentences.values()))))
-    rng = np.random.default_rng(seed)
-    observed = model.observe(model.start(inputs, members, rng))
-    anchor = found[model.valid_at].when if model.valid_at else None
-    used = {name for y in model.yields if y.name not in reasons for name in y.needs}
-    return Run(
+    last = max((r.when for r in series.readings if r.when <= at), default=track.at)
+    notes = list(assumptions)
+    if at - last > STALE:
+        notes.append(f"The last reading is {int((at - last).total_seconds() // 60)} minutes older than this forecast.")
+    return Forecast(
         model=model.name,
         title=model.title,
         version=model.version,
         settings=model.settings,
-        at=profile.at,
-        valid_at=str(anchor) if anchor else profile.at.isoformat(),
-        inputs=tuple(_inputs(model, found, used, derived)),
-        outputs=tuple(
-            _output(y, observed[:, column]) for column, y in enumerate(model.yields) if y.name not in reasons
-        ),
-        not_computed=reasons,
-        lacks=tuple(dict.fromkeys(lacks.values())),
-        assumptions=tuple(dict.fromkeys(a.assumption for name, a in found.items() if name in used and a.assumption)),
+        at=at,
+        last=last,
+        plan=plan,
+        method=_method(track, skill),
+        courses=tuple(courses),
+        scores=skill.scores(),
+        days=dict(skill.scores_by_day()),
+        inputs=grounds,
+        assumptions=tuple(notes),
         limits=model.card.limits,
         citation=model.citation,
-        seed=seed,
-        members=members,
+        seed=track.seed,
+        members=track.members,
     )
 
 
-def _ask(model: TwinModel, profile: Profile) -> tuple[dict[str, Found], dict[str, Lack]]:
-    """Answer each need. One that is asked at the time of another lacks what that other lacks."""
-    found: dict[str, Found] = {}
-    lacks: dict[str, Lack] = {}
-    for need in model.needs:
-        when: When | None = None
-        if need.at in lacks:
-            lacks[need.name] = lacks[need.at]
-            continue
-        if need.at:
-            when = found[need.at].when
-        answer = profile.find(need, when)
-        if isinstance(answer, Found):
-            found[need.name] = answer
-        else:
-            lacks[need.name] = answer
-    return found, lacks
+def _corrected(
+    model: DynamicModel, track: Track, skill: Skill, series: Series, mean: Array, sd: Array, points: Array
+) -> tuple[Array, Array]:
+    """Correct a course by what was learnt, which fades after the hour in which it was tested."""
+    if not skill.recent:
+        return mean, sd
+    outlook = _look(model, track, skill, _recent(series.doses, track.at), wait=False)
+    tested = np.arange(1, POINTS + 1) * float(SPACING)
+    off = np.asarray(outlook.mean) - np.asarray(outlook.base)
+    ratio = np.asarray(outlook.sd) / np.asarray(outlook.shape)
+    fading = np.exp(-np.maximum(points - tested[-1], 0.0) / tested[-1])
+    base = mean if skill.with_ensemble else np.full(len(points), outlook.value)
+    if skill.with_ensemble:
+        width = sd * np.interp(points, tested, ratio)
+    else:
+        width = np.interp(points, tested, outlook.sd) * np.sqrt(np.maximum(points / tested[-1], 1.0))
+    return base + np.interp(points, tested, off) * fading, width
 
 
-def _why_not(
-    model: TwinModel, wanted: Yield, quantities: Mapping[str, float], lacks: Mapping[str, Lack]
-) -> Iterator[str]:
-    """Say in sentences why a yield is not computed; none where it is."""
-    yield from dict.fromkeys(lacks[name].say for name in wanted.needs if name in lacks)
-    for limit in model.holds_for:
-        value = quantities.get(limit.name)
-        concerns = not limit.yields or wanted.name in limit.yields
-        if concerns and value is not None and not limit.holds(value):
-            yield f"{limit.title} is {value:.4g} {limit.unit}. {limit.why}"
+def _look(model: DynamicModel, track: Track, skill: Skill, doses: tuple[Dose, ...], *, wait: bool) -> Outlook:
+    """Forecast an hour from the track's last reading with nothing new: what is kept to be tested."""
+    laid = plan_ahead(model, track, doses, POINTS * SPACING)
+    if skill.with_ensemble:
+        expected, shape = _summary(model, predict(model, track, laid, SPACING)[:, :, 0])
+    else:
+        expected, shape = np.full(POINTS, skill.recent[-1][1]), _blind(model)
+    return skill.look(model, doses, expected, shape, wait=wait)
 
 
-def _inputs(
-    model: TwinModel, found: Mapping[str, Found], used: set[str], derived: Mapping[str, float]
-) -> Iterator[Input]:
-    """List what the computed yields rest on, then the quantities in between."""
-    for need in model.needs:
-        if need.name in used and (answer := found.get(need.name)):
-            when = str(answer.when) if answer.when else ""
-            yield Input(
-                need.name,
-                need.title,
-                answer.value,
-                answer.said,
-                answer.unit,
-                answer.basis,
-                when,
-                answer.age_days,
-                answer.facts,
-            )
-    known = {y.name for y in model.yields} | set(found)
-    for limit in model.holds_for:
-        if limit.name in derived and limit.name not in known:
-            value = derived[limit.name]
-            yield Input(limit.name, limit.title, value, f"{value:.4g}", limit.unit, "derived")
+def _summary(model: DynamicModel, seen: Array) -> tuple[Array, Array]:
+    """Tell mean and standard deviation of a measurement at each point, from (points, members)."""
+    return seen.mean(axis=1), np.hypot(seen.std(axis=1, ddof=1), model.channels[0].sd)
 
 
-def _output(wanted: Yield, values: Array) -> Output:
-    """Summarise the ensemble of one yield by its median and its middle 95 %."""
-    value = float(np.median(values))
-    if not np.isfinite(value):
-        raise ArithmeticError(f"The model gave no finite {wanted.name} from inputs inside its range.")
-    low, high = (float(q) for q in np.quantile(values, (0.025, 0.975)))
-    varies = bool(np.ptp(values) > 0.0)
-    return Output(
-        name=wanted.name,
-        title=wanted.title,
-        kind=wanted.kind,
-        value=value,
-        unit=wanted.unit,
-        decimals=wanted.decimals,
-        reference=wanted.reference,
-        low=low if varies else None,
-        high=high if varies else None,
-        code=wanted.code,
-        outcome=wanted.outcome,
-        horizon_years=wanted.horizon_years,
-        category=wanted.category(value),
-    )
+def _blind(model: DynamicModel) -> Array:
+    """Tell how far a measurement strays where nothing but its device is known: a start, until the past has told."""
+    return model.channels[0].sd * np.sqrt(1.0 + np.arange(1, POINTS + 1) * SPACING / 10.0)
 
 
-def _missing(
-    model: TwinModel, profile: Profile, lacks: Mapping[str, Lack], reasons: dict[str, str], say: tuple[str, ...]
-) -> Missing:
-    nearest = tuple(dict.fromkeys(fact for lack in lacks.values() for fact in lack.nearest))
-    return Missing(
-        model.name, model.title, model.version, profile.at, tuple(dict.fromkeys(lacks.values())), reasons, nearest, say
-    )
+def _recent(doses: Iterable[Dose], at: datetime) -> tuple[Dose, ...]:
+    return tuple(dose for dose in doses if at - _ACTS < dose.when <= at + timedelta(minutes=1))
+
+
+def _finite(model: DynamicModel, seen: Array, every: int) -> None:
+    bad = np.argwhere(~np.isfinite(seen))
+    if len(bad):
+        point, member = int(bad[0][0]), int(bad[0][1])
+        raise Diverged(
+            f"The model {model.name} gave no number: member {member}, minute {(point + 1) * every}.",
+            hint="Nothing of this forecast is kept. Please report it with the model's version.",
+        )
+
+
+def _method(track: Track, skill: Skill) -> str:
+    if not skill.with_ensemble:
+        return "ridge regression on this twin's last readings; nothing that moves the model is logged"
+    pairs = f"{skill.ridge.pairs} past forecasts" if skill.ridge.solved else "too few past forecasts to learn from yet"
+    return f"ensemble of {track.members} members, corrected by ridge regression on {pairs}"

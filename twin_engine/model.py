@@ -1,7 +1,7 @@
 """What a model is: the contract that a published equation and a simulated organ both keep.
 
 A model is a value. It holds settings and no patient, so one model serves a thousand twins. It says what it needs, what
-it yields, where it holds and how well it was tested; `twin_engine.forecast` does the rest. The first axis of each array
+it yields, where it holds and how well it was tested; `twin_engine.run` does the rest. The first axis of each array
 is the ensemble.
 """
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from mappers.facts import Coding
 
-__all__ = ["Array", "Card", "Need", "NeedKind", "Parameter", "Range", "TwinModel", "Yield"]
+__all__ = ["Array", "Card", "Need", "NeedKind", "Parameter", "Prior", "Range", "TwinModel", "Yield"]
 
 Array = npt.NDArray[np.float64]
 
@@ -54,6 +54,9 @@ class Need:
     presume_absent
         For a problem that excludes a patient only if it is known: no record of it is taken as "not known", and said in
         the result.
+    imputed, imputed_from
+        The distribution in a population that stands in where no fact answers, and its citation; `None` where the model
+        does without an answer or not at all. A result that rests on it says so.
     """
 
     name: str
@@ -70,6 +73,8 @@ class Need:
     answers: tuple[tuple[Coding, float], ...] = ()
     ever: bool = False
     presume_absent: bool = False
+    imputed: Prior | None = None
+    imputed_from: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,11 +88,65 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
+class Prior:
+    """What is known of a number before this patient is: a normal distribution on the scale on which it is one.
+
+    Parameters
+    ----------
+    scale
+        "linear", "log" (natural) or "sqrt".
+    centre
+        The median, in natural units.
+    sd
+        Standard deviation on the scale.
+    drift
+        Standard deviation of the random walk on the scale after one hour: how fast it changes within one patient.
+    """
+
+    scale: Literal["linear", "log", "sqrt"]
+    centre: float
+    sd: float
+    drift: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        """The mean on the scale."""
+        return float(self.scaled(np.asarray([self.centre]))[0])
+
+    def scaled(self, natural: Array) -> Array:
+        """Put natural values on the scale."""
+        match self.scale:
+            case "linear":
+                return natural
+            case "log":
+                return np.asarray(np.log(natural))
+            case "sqrt":
+                return np.asarray(np.sqrt(natural))
+
+    def natural(self, scaled: Array) -> Array:
+        """Turn values on the scale into natural ones; below zero a square root is zero."""
+        match self.scale:
+            case "linear":
+                return scaled
+            case "log":
+                return np.asarray(np.exp(scaled))
+            case "sqrt":
+                return np.asarray(np.square(np.maximum(scaled, 0.0)))
+
+    def draw(self, members: int, rng: np.random.Generator) -> Array:
+        """Draw values on the scale."""
+        return np.asarray(rng.normal(self.mean, self.sd, members))
+
+    def __str__(self) -> str:
+        words = {"linear": "normal", "log": "lognormal", "sqrt": "normal in the square root"}[self.scale]
+        return f"{words}, median {self.centre:g}, sd {self.sd:g}"
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """A number inside a model that can be argued about or fitted: its value, its bounds, and where it comes from.
 
-    `prior` names the distribution that a calibration starts from, in words ("lognormal, sd 0.3"); empty where it is
-    fixed.
+    `prior` is the distribution that a calibration starts from; `None` where it is fixed.
     """
 
     name: str
@@ -95,7 +154,15 @@ class Parameter:
     value: float
     bounds: tuple[float, float]
     citation: str
-    prior: str = ""
+    prior: Prior | None = None
+    title: str = ""
+
+    @property
+    def fitted_from(self) -> Prior:
+        """The prior of a parameter that has one."""
+        if self.prior is None:
+            raise ValueError(f"{self.name} is fixed")
+        return self.prior
 
 
 @dataclass(frozen=True, slots=True)

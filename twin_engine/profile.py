@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 from mappers.facts import Fact
 from mappers.when import When
-from twin_engine.answer import Answer
+from twin_engine.answer import Answer, Found, Lack
 from twin_engine.dates import written_days
 from twin_engine.demographics import died_before, find_age, find_sex
 from twin_engine.history import Absence, find_medication, find_problem
@@ -51,7 +51,7 @@ class Profile:
         """
         match need.kind:
             case "measurement":
-                return find_measurement(need, self.facts, self.at)
+                return _imputed(need, find_measurement(need, self.facts, self.at))
             case "status":
                 return find_status(need, self.facts, self.at)
             case "problem":
@@ -72,3 +72,12 @@ class Profile:
 
     def _days(self, when: When | None) -> tuple[date, date]:
         return written_days(when) if when else (self.at.date(), self.at.date())
+
+
+def _imputed(need: Need, answer: Answer) -> Answer:
+    """Let the declared population stand in for what was never measured or is too old; a contradiction stays one."""
+    if need.imputed is None or not isinstance(answer, Lack) or answer.why not in {"never-measured", "too-old", "after"}:
+        return answer
+    prior = need.imputed
+    said = f"{need.title}: not known; taken from a population ({need.imputed_from}), {prior}."
+    return Found(prior.centre, f"{prior.centre:g}", need.unit, "imputed", assumption=said)

@@ -24,6 +24,7 @@ app = App(
 )
 
 _audit = App(name="audit", help="Ask the audit log who saw what, and whether it is whole.")
+_warnings = App(name="warnings", help="See what is likely to go wrong soon, and say that you have seen it.")
 _model = App(name="model", help="See which models there are and on what evidence they stand.")
 
 
@@ -31,18 +32,37 @@ def _register(to: App, name: str, module: str) -> None:
     """Offer a command that is imported when it runs, so that help comes at once; its docstring is read as text."""
     source = files("gateway.cli").joinpath(f"{module}.py").read_text("utf-8")
     functions = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
-    docstring = next(ast.get_docstring(node) for node in functions if node.name == f"{name}_") or ""
-    to.command(f"gateway.cli.{module}:{name}_", name=name, help=docstring.partition("\n\nParameters\n")[0])
+    function = f"{name.replace('-', '_')}_"
+    docstring = next(ast.get_docstring(node) for node in functions if node.name == function) or ""
+    to.command(f"gateway.cli.{module}:{function}", name=name, help=docstring.partition("\n\nParameters\n")[0])
 
 
-for _name in ("demo", "doctor", "pull", "list", "show", "refusals", "simulate", "propose", "send"):
-    _register(app, _name, _name)
+for _name in (
+    "demo",
+    "doctor",
+    "pull",
+    "list",
+    "show",
+    "refusals",
+    "simulate",
+    "forecast",
+    "what-if",
+    "compare",
+    "rehearse",
+    "glycaemia",
+    "propose",
+    "send",
+):
+    _register(app, _name, _name.replace("-", "_"))
 for _name in ("list", "verify"):
     _register(_audit, _name, "audit")
 for _name in ("list", "show", "check"):
     _register(_model, _name, "model")
+for _name in ("check", "list", "ack", "silence"):
+    _register(_warnings, _name, "warnings")
 app.command(_audit)
 app.command(_model)
+app.command(_warnings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

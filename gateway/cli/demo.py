@@ -15,7 +15,7 @@ from gateway.cli.simulate import show_run
 from gateway.cli.terminal import Options, note, print_json, print_table, progress, say
 from gateway.demo import Summary, demonstration
 from gateway.home import Home
-from gateway.simulation import load_run
+from gateway.simulation import answers_of
 from gateway.web import serve_twin
 
 __all__ = ["demo_"]
@@ -63,10 +63,10 @@ def _tell(home: Home, summary: Summary, *, stays: bool) -> None:
     print_table("", ["Model", ">Runs", ">Not enough data"], ((n, summary.runs[n], summary.missing[n]) for n in names))
     say(f"   One of them, twin {summary.example[:8]}:")
     shown: set[str] = set()
-    for saved in home.store.runs(summary.example):
+    for saved, run in answers_of(home, summary.example):
         if saved.model not in shown:
             shown.add(saved.model)
-            show_run(load_run(saved))
+            show_run(run)
             say()
     say("4. Written back to the EHRs that the facts came from")
     for source, counts in sorted(summary.written_to.items()):

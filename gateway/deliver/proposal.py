@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway import __version__
 from gateway.home import Home, now
-from gateway.simulation import audit_reference, load_run
+from gateway.simulation import answers_of, audit_reference
 from gateway.store import SavedRun, TwinRecord
 from gateway.wording import said_value
 from mappers import as_fhir_version
@@ -18,7 +18,7 @@ from mappers.outbound import Result, ResultInput, ResultOutput, check, render, t
 from security.audit import proposal_event
 from twin_engine import Input, Output, Run
 
-__all__ = ["Proposed", "propose"]
+__all__ = ["Proposed", "inputs_for", "patient_in", "propose"]
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,11 @@ def propose(home: Home, record: TwinRecord) -> list[Proposed]:
     A run that newer facts have overtaken is left out, and so are sources that cannot be written to: each with its
     reason. Proposing the same run again changes nothing.
     """
-    newest: dict[str, SavedRun] = {}
-    for saved in home.store.runs(record.id):
-        newest.setdefault(saved.model, saved)
+    newest: dict[str, tuple[SavedRun, Run]] = {}
+    for saved, run in answers_of(home, record.id):
+        newest.setdefault(saved.model, (saved, run))
     found = []
-    for saved in newest.values():
-        run = load_run(saved)
+    for saved, run in newest.values():
         if saved.twin_version != record.version:
             why = "the twin has newer facts than this run: run twin simulate again"
             found.append(Proposed(saved.model, "", "", (), why))
@@ -67,7 +66,7 @@ def propose(home: Home, record: TwinRecord) -> list[Proposed]:
 
 def _propose_to(home: Home, record: TwinRecord, saved: SavedRun, run: Run, source: str) -> Proposed:
     known = home.settings.sources.get(source)
-    patient = _patient_in(record, source)
+    patient = patient_in(record, source)
     last = home.store.last_pull(source)
     version = as_fhir_version(last.fhir_version) if last else None
     if known is None or not known.base_url or not known.write or not patient or version is None:
@@ -97,7 +96,7 @@ def _propose_to(home: Home, record: TwinRecord, saved: SavedRun, run: Run, sourc
     return Proposed(saved.model, source, delivery, types, is_new=is_new)
 
 
-def _patient_in(record: TwinRecord, source: str) -> str:
+def patient_in(record: TwinRecord, source: str) -> str:
     """Find the reference of the twin's Patient in a source; the first where there are several charts."""
     keys = (r.key for r in record.resources if r.source == source and r.key.startswith("Patient/"))
     return min(keys, default="")
@@ -112,14 +111,14 @@ def _result(home: Home, saved: SavedRun, run: Run, target: str) -> Result:
         limits=run.limits,
         made_at=saved.created,
         valid_at=run.valid_at,
-        inputs=tuple(_inputs(home, run.inputs, target)),
+        inputs=tuple(inputs_for(home, run.inputs, target)),
         outputs=tuple(map(_output, run.outputs)),
         assumptions=run.assumptions,
         run=saved.id,
     )
 
 
-def _inputs(home: Home, inputs: Sequence[Input], target: str) -> Iterator[ResultInput]:
+def inputs_for(home: Home, inputs: Sequence[Input], target: str) -> Iterator[ResultInput]:
     """List the facts that a result stands on, each once: the target's by its own references, others absolute."""
     told: set[str] = set()
     for each in inputs:

@@ -87,6 +87,14 @@ class People(Owners):
             )
         raise UnknownName("twin", start, known)
 
+    def twin_version(self, twin: str) -> int:
+        """Say which version of a twin is the newest. Raises `KeyError` for an id that `find_twin` does not give."""
+        with self._reading() as session:
+            row = session.get(TwinRow, twin, populate_existing=True)
+            if row is None:
+                raise KeyError(twin)
+            return row.version
+
     def twins(self) -> list[TwinSummary]:
         """List all twins, oldest first, with counts. Nothing is opened."""
         with self._reading() as session:

@@ -16,6 +16,7 @@ from gateway.store.history import History
 from gateway.store.outbox import Outbox
 from gateway.store.people import People
 from gateway.store.runs import Runs
+from gateway.store.states import States
 from gateway.store.tables import SCHEMA, TRIGGERS, MetaRow
 from security.audit import Signer
 from security.errors import BadSettings, Sealed
@@ -24,12 +25,12 @@ from security.keys import KeyRing
 __all__ = ["Store"]
 
 
-class Store(History, People, Runs, Outbox):
+class Store(History, People, Runs, States, Outbox):
     """Pulls, twins, runs, deliveries and the audit log of one installation.
 
     Its parts: `pulls` and `blocks` write what comes from EHRs, `people` knows who it is about, `history` reads it back,
-    `runs` and `outbox` keep what we make of it, `audited` records it all. A write takes the events that describe it,
-    and is durable together with them when its method returns.
+    `runs`, `states` and `outbox` keep what we make of it, `audited` records it all. A write takes the events that
+    describe it, and is durable together with them when its method returns.
     """
 
     @classmethod
@@ -89,6 +90,9 @@ def _prepare(session: Session, keyring: KeyRing, now: datetime) -> str:
         )
     if _public(keyring, meta["log-id"]) != meta["audit-key"]:
         raise Sealed("The key file is not the one of this store.", hint="Put the key file of this store beside it.")
+    if int(meta["schema"]) < SCHEMA:  # each version so far only added tables
+        SQLModel.metadata.create_all(connection)
+        session.merge(MetaRow(name="schema", value=str(SCHEMA)))
     return meta["log-id"]
 
 

@@ -31,12 +31,16 @@ __all__ = [
     "PullRow",
     "RunRow",
     "SourceKeyRow",
+    "StateRow",
     "TwinRow",
     "TwinSourceRow",
 ]
 
-SCHEMA = 1
-"""Version of these tables; a store with a higher one was written by a newer fhirtwin."""
+SCHEMA = 2
+"""Version of these tables; a store with a higher one was written by a newer fhirtwin.
+
+1: the first. 2: adds tables only (`state`, and those of streams), so that a store of 1 becomes one of 2 by making them.
+"""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -189,6 +193,24 @@ class RunRow(SQLModel, table=True):
     twin: str = Field(foreign_key="twin.id", index=True)
     created: datetime = Field(sa_type=Instant)
     model: str
+    twin_version: int
+    sealed: bytes = Field(sa_type=LargeBinary)
+
+
+class StateRow(SQLModel, table=True):
+    """What a model knows of a twin so far ("track", "skill") and which warnings stand ("warnings"), one of each kind.
+
+    `revision` counts changes, so that of two processes the second sees that it is late. `twin_version` is the version
+    of the twin that it was brought up to.
+    """
+
+    __tablename__: ClassVar[str] = "state"
+
+    twin: str = Field(primary_key=True, foreign_key="twin.id")
+    model: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    revision: int
+    updated: datetime = Field(sa_type=Instant)
     twin_version: int
     sealed: bytes = Field(sa_type=LargeBinary)
 

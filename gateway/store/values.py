@@ -22,6 +22,8 @@ __all__ = [
     "Pull",
     "PullState",
     "SavedRun",
+    "SavedState",
+    "StateKind",
     "StoredResource",
     "TwinRecord",
     "TwinSummary",
@@ -29,6 +31,7 @@ __all__ = [
 
 PullState = Literal["fetching", "mapping", "done", "failed"]
 DeliveryState = Literal["proposed", "sending", "sent", "failed"]
+StateKind = Literal["track", "skill", "warnings"]
 
 _fingerprint = msgspec.msgpack.Encoder()
 
@@ -182,6 +185,16 @@ class SavedRun:
     twin: str
     created: datetime
     model: str
+    twin_version: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """What a model knows of a twin so far, opened. `revision` is what a change of it has to name."""
+
+    revision: int
+    updated: datetime
     twin_version: int
     content: bytes
 

@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from gateway.home import Home, now
-from gateway.simulation import models_of, open_twin, run_model
+from gateway.simulation import answering_models, open_twin, run_model
 from gateway.web.view import build_view
 from security.errors import Fault
 from twin_engine import Missing
@@ -64,7 +64,7 @@ def web_app(home: Home, key: str) -> Starlette:
             return PlainTextResponse("Open the address that twin printed; it holds the key.", 403, _SAFE)
         try:
             record = open_twin(home, request.path_params["twin"])
-            answers = [run_model(home, record, name)[0] for name in models_of(home)]
+            answers = [run_model(home, record, name)[0] for name in answering_models(home)]
         except Fault as fault:
             status = 404 if fault.issue == "not-found" else 403 if fault.issue == "forbidden" else 503
             return PlainTextResponse(str(fault), status, _SAFE)

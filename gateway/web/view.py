@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from gateway import __version__
 from gateway.home import Home
-from gateway.simulation import load_run
+from gateway.simulation import answers_of
 from gateway.store import TwinRecord
 from gateway.web.chart import Chart, Dot, draw
 from gateway.wording import not_computed, output_value, said_name, said_value, short_time, source_of_input
@@ -51,8 +51,8 @@ def build_view(home: Home, record: TwinRecord, missing: Sequence[Missing], at: d
     """Arrange an opened twin for the page. Nobody is named: age and sex must do until there is a login."""
     facts = sorted(record.facts, key=_when, reverse=True)
     saved: dict[str, Run] = {}
-    for run in home.store.runs(record.id):
-        saved.setdefault(run.model, load_run(run))
+    for kept, run in answers_of(home, record.id):
+        saved.setdefault(kept.model, run)
     return View(
         id=record.id,
         short=record.id[:8],

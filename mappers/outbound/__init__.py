@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from mappers.outbound.attention import Form, choose_form
 from mappers.outbound.gate import check
 from mappers.outbound.names import device_uuid, result_uuid
 from mappers.outbound.render import render, to_json
-from mappers.outbound.result import Result, ResultInput, ResultOutput
+from mappers.outbound.result import Attention, Result, ResultInput, ResultOutput
 
-__all__ = ["Result", "ResultInput", "ResultOutput", "check", "device_uuid", "render", "result_uuid", "to_json"]
+__all__ = [
+    "Attention",
+    "Form",
+    "Result",
+    "ResultInput",
+    "ResultOutput",
+    "check",
+    "choose_form",
+    "device_uuid",
+    "render",
+    "result_uuid",
+    "to_json",
+]

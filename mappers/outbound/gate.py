@@ -33,8 +33,12 @@ _REQUIRED = {
     "Observation": _names("status code"),
     "RiskAssessment": _names(""),
     "Provenance": _names("target recorded"),
+    "DetectedIssue": _names(""),
+    "Flag": _names("status subject code"),
+    "Communication": _names(""),
     "Observation.related": _names("target"),
     "RiskAssessment.prediction": _names("outcome"),
+    "Communication.payload": _names("contentString"),
     "Provenance.agent": _names("role"),
     "Provenance.entity": _names("role type reference"),
 }
@@ -48,8 +52,12 @@ _ALLOWED = {
         "resourceType meta text identifier subject date performer method basis prediction mitigation"
     ),
     "Provenance": _names("resourceType meta text target period recorded reason activity policy agent entity"),
+    "DetectedIssue": _names("resourceType meta text identifier patient category severity detail date author"),
+    "Flag": _names("resourceType meta text identifier category status period subject author code"),
+    "Communication": _names("resourceType meta text identifier category status subject sent sender payload"),
     "Observation.related": _names("type target"),
     "RiskAssessment.prediction": _names("outcome probabilityDecimal whenPeriod rationale"),
+    "Communication.payload": _names("contentString"),
     "Provenance.agent": _names("role actor"),
     "Provenance.entity": _names("role type reference display"),
 }

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 import msgspec
 
 from mappers.outbound import dstu2, r4, stu3
+from mappers.outbound.attention import Form, write_attention
 from mappers.outbound.gate import check
 from mappers.outbound.names import RESULT_TAG, URI_SYSTEM, device_uuid, entry_url, result_uuid
-from mappers.outbound.result import Result, ResultOutput
+from mappers.outbound.result import Attention, Result, ResultOutput
 from mappers.outbound.shape import Frame, Resource
 from mappers.versions import FhirVersion
 
@@ -29,7 +30,16 @@ _VERSIONS: dict[FhirVersion, _Version] = {"dstu2": dstu2, "stu3": stu3, "r4": r4
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
-def render(result: Result, version: FhirVersion, *, patient: str, sender: str) -> dict[str, Any]:
+def render(
+    result: Result,
+    version: FhirVersion,
+    *,
+    patient: str,
+    sender: str,
+    attention: Attention | None = None,
+    form: Form | None = None,
+    with_risks: bool = True,
+) -> dict[str, Any]:
     """Return a transaction with the model's Device, the results and their Provenance, each created unless it is there.
 
     Parameters
@@ -38,6 +48,10 @@ def render(result: Result, version: FhirVersion, *, patient: str, sender: str) -
         Reference to the patient in the EHR that is written to ("Patient/7").
     sender
         Name and version of the software that sends it.
+    attention, form
+        A warning that goes with the result, and the resource that the EHR takes for it (`mappers.outbound.attention`).
+    with_risks
+        Whether the EHR takes RiskAssessments.
 
     It has been checked (see `check`). References between its entries are urn:uuid and are resolved by the server.
     """
@@ -49,14 +63,24 @@ def render(result: Result, version: FhirVersion, *, patient: str, sender: str) -
         result_uuid(result.run, f"observation/{o.name}"): write.observation(result, o, frame)
         for o in result.observations
     }
-    if result.risks:
+    if result.risks and with_risks:
         made[result_uuid(result.run, "risk")] = write.risk_assessment(result, frame)
+    tagged = {result_uuid(result.run, "provenance")}
+    if attention and form:
+        uuid = result_uuid(result.run, f"attention/{attention.name}")
+        made[uuid] = write_attention(result, attention, form, version, frame)
+        tagged.add(uuid)
     origin = write.provenance(result, frame, [entry_url(uuid) for uuid in made])
 
-    named = {model: write.device(result)} | made
-    entries = [_entry(uuid, resource, f"identifier={URI_SYSTEM}|urn:uuid:{uuid}") for uuid, resource in named.items()]
-    uuid = result_uuid(result.run, "provenance")
-    entries.append(_entry(uuid, origin, f"_tag={RESULT_TAG}|{uuid}"))
+    named = {model: write.device(result)} | made | {result_uuid(result.run, "provenance"): origin}
+    entries = [
+        _entry(
+            uuid,
+            resource,
+            f"_tag={RESULT_TAG}|{uuid}" if uuid in tagged else f"identifier={URI_SYSTEM}|urn:uuid:{uuid}",
+        )
+        for uuid, resource in named.items()
+    ]
     bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
     check(bundle, version)
     return bundle

@@ -10,7 +10,7 @@ import msgspec
 
 from mappers.facts import Coding
 
-__all__ = ["MOST_DECIMALS", "Result", "ResultInput", "ResultOutput"]
+__all__ = ["MOST_DECIMALS", "Attention", "Result", "ResultInput", "ResultOutput"]
 
 MOST_DECIMALS = 6
 """More than any model here can stand for, and few enough that a decimal never needs an exponent (DSTU2 has none)."""
@@ -68,8 +68,8 @@ class ResultOutput(msgspec.Struct, frozen=True):
         What an observation is (LOINC); `None` where no code says it, then `title` alone does.
     value, unit
         UCUM unit. A risk is a probability from 0 to 1 with the unit "1".
-    horizon_years
-        How far ahead a risk looks; `None` is the rest of the life.
+    horizon_years, horizon_minutes
+        How far ahead a risk looks, in one of the two; none of them is the rest of the life.
     outcome
         What a risk is the risk of (SNOMED CT); `None` where `title` alone says it.
     decimals
@@ -85,6 +85,7 @@ class ResultOutput(msgspec.Struct, frozen=True):
     horizon_years: int | None
     outcome: Coding | None
     decimals: int
+    horizon_minutes: int | None = None
 
     def __post_init__(self) -> None:
         if not self.value.is_finite():
@@ -101,6 +102,34 @@ class ResultOutput(msgspec.Struct, frozen=True):
         """Round to the digits that are written, half up as laboratories do; a risk as a percentage."""
         scaled = self.value * 100 if self.kind == "risk" else self.value
         return scaled.quantize(Decimal(1).scaleb(-self.decimals), rounding=ROUND_HALF_UP)
+
+
+class Attention(msgspec.Struct, frozen=True):
+    """A warning: what a person should look at now, and until when it means anything.
+
+    Parameters
+    ----------
+    name
+        Part of its name in the EHR: the same for the same warning, however often it is told.
+    title, said
+        A few words, and a sentence with the numbers that it stands on.
+    code
+        What it warns of (SNOMED CT); `None` where no code says it.
+    begins, ends
+        The window in which it is expected.
+    """
+
+    name: str
+    title: str
+    said: str
+    severity: Literal["high", "moderate", "low"]
+    begins: datetime
+    ends: datetime
+    code: Coding | None = None
+
+    def __post_init__(self) -> None:
+        if self.begins.tzinfo is None or self.ends.tzinfo is None or self.ends < self.begins:
+            raise ValueError("a warning has a window of time, with zones")
 
 
 class Result(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ in its note. A status is never beyond "preliminary": only a person may make it f
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from html import escape
 from typing import Any
 
@@ -70,6 +71,7 @@ def told(output: ResultOutput) -> str:
     if output.kind == "observation":
         return f"{output.title}: {output.written:f} {output.unit}"
     ahead = "" if output.horizon_years is None else f", {output.horizon_years} years"
+    ahead = ahead if output.horizon_minutes is None else f", within {output.horizon_minutes} minutes"
     return f"{output.title}{ahead}: {output.written:f} %"
 
 
@@ -170,6 +172,10 @@ def prediction(result: Result, output: ResultOutput) -> Resource:
     if output.horizon_years is not None:
         start = with_seconds(result.valid_at)
         written["whenPeriod"] = {"start": start, "end": years_later(start, output.horizon_years)}
+    if output.horizon_minutes is not None:
+        start = with_seconds(result.valid_at)
+        end = datetime.fromisoformat(start) + timedelta(minutes=output.horizon_minutes)
+        written["whenPeriod"] = {"start": start, "end": instant(end)}
     return written
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from mappers.elements import Json, objects, text
 from mappers.facts import Link, Origin, Outcome, Refusal
 from mappers.references import LINKABLE, subject_of
+from mappers.resources.administration import map_administration
 from mappers.resources.allergy import map_allergy
 from mappers.resources.condition import map_condition
 from mappers.resources.encounter import map_encounter
@@ -30,6 +31,7 @@ MAPPERS: Final[Mapping[str, Callable[[Sheet], Iterator[Outcome]]]] = {
     "DiagnosticReport": map_report,
     "Encounter": map_encounter,
     "Immunization": map_immunisation,
+    "MedicationAdministration": map_administration,
     "MedicationRequest": map_request,
     "MedicationStatement": map_statement,
     "Observation": map_observation,

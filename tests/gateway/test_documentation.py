@@ -12,11 +12,13 @@ import pytest
 
 from gateway.neighbours import OURS
 from gateway.pull.page import STOPS
-from gateway.settings import Settings, SourceSettings, load_settings
+from gateway.settings import Settings, SourceSettings, WarningSettings, load_settings
 from security.errors import BadSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["demo", "doctor", "pull", "list", "show", "refusals", "simulate", "propose", "send"]
+COMMANDS += ["forecast", "what-if", "compare", "rehearse", "glycaemia"]
+COMMANDS += ["warnings check", "warnings list", "warnings ack", "warnings silence"]
 COMMANDS += ["audit list", "audit verify", "model list", "model show", "model check"]
 
 
@@ -38,7 +40,7 @@ def test_every_command_has_help_and_stands_in_the_readme(command):
 
 
 def test_the_list_of_commands_is_complete():
-    listed = set(re.findall(r"^│ ([a-z]+) ", say("--help").stdout, re.MULTILINE))
+    listed = set(re.findall(r"^│ ([a-z][a-z-]*) ", say("--help").stdout, re.MULTILINE))
     assert listed == {command.split()[0] for command in COMMANDS}
 
 
@@ -62,7 +64,8 @@ def test_every_reason_for_stopping_is_documented():
 
 def test_every_setting_is_documented():
     told = read("docs/settings.md")
-    names = {*Settings.model_fields, *SourceSettings.model_fields} - {"home", "sources", "models"}
+    parts = {"home", "sources", "models", "warnings"}
+    names = {*Settings.model_fields, *SourceSettings.model_fields, *WarningSettings.model_fields} - parts
     assert [name for name in names if f"`{name}`" not in told] == []
 
 
@@ -80,6 +83,8 @@ def test_the_example_of_twin_toml_is_read(tmp_path):
         ('[sources.a]\nurl = "http://127.0.0.1/"\nauth = "backend-services"\n', "client_id"),
         ('[sources."a b"]\nfolder = "x"\n', "letters"),
         ("purpose = \n", "not TOML"),
+        ('[warnings]\ndeliver = ["webhook"]\n', "webhook_secret_file"),
+        ("[warnings]\nfalse_alarms = 1\n", "false_alarms_a_day"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path, text, said):

@@ -18,7 +18,7 @@ from gateway.deliver import propose, send
 from gateway.home import Home
 from gateway.ingest import Report, ingest
 from gateway.settings import SourceSettings, load_settings
-from gateway.simulation import models_of, open_twin, run_model
+from gateway.simulation import answering_models, open_twin, run_model
 from gateway.sources import open_source
 from tests.hapi.fixture import HapiServer
 from twin_engine import Missing
@@ -106,7 +106,7 @@ async def test_pull_send_and_send_again(loaded):
     runs = 0
     for twin in home.store.twins():
         record = open_twin(home, twin.id)
-        runs += sum(not isinstance(run_model(home, record, name)[0], Missing) for name in models_of(home))
+        runs += sum(not isinstance(run_model(home, record, name)[0], Missing) for name in answering_models(home))
         propose(home, record)
     assert runs >= 3
 

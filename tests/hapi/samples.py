@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from mappers.facts import Coding
-from mappers.outbound import Result, ResultInput, ResultOutput
+from mappers.outbound import Attention, Result, ResultInput, ResultOutput
 
 SNOMED = "http://snomed.info/sct"
 ESRD = Coding(SNOMED, "46177005", "End-stage renal disease")
@@ -105,3 +105,47 @@ def prevent(**changes: Any) -> Result:
         "run": "77aa01",
     }
     return kidney(**told | changes)
+
+
+HYPOGLYCAEMIA = Coding(SNOMED, "302866003", "Hypoglycemia")
+
+
+def falling(**changes: Any) -> Result:
+    """A forecast of glucose: a risk over an hour, on one reading."""
+    told: dict[str, Any] = {
+        "model": "glucose",
+        "version": "sample",
+        "title": "Glucose under meals and insulin",
+        "citation": "Cappon 2023, doi:10.1109/TBME.2022.3221305",
+        "limits": "Not for dosing.",
+        "valid_at": "2026-11-24T03:03:00+01:00",
+        "inputs": (used("interstitial-glucose", value="82", when="2026-11-24T03:03:00+01:00"), *age_and_sex()),
+        "outputs": (
+            risk(
+                "low",
+                "0.62",
+                0,
+                title="Glucose below 70 mg/dL",
+                outcome=HYPOGLYCAEMIA,
+                decimals=0,
+                horizon_years=None,
+                horizon_minutes=60,
+            ),
+        ),
+        "assumptions": (),
+        "run": "33bb07",
+    }
+    return kidney(**told | changes)
+
+
+def warning() -> Attention:
+    """The warning that goes with it."""
+    return Attention(
+        name="low-2026-11-24T02:03:00Z",
+        title="Glucose is expected below 70 mg/dL",
+        said="62 % within 60 minutes.",
+        severity="high",
+        begins=MADE_AT + timedelta(minutes=25),
+        ends=MADE_AT + timedelta(minutes=60),
+        code=HYPOGLYCAEMIA,
+    )

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 from uuid import uuid4
 
 import httpx
 import msgspec
 import pytest
 
-from mappers.outbound import Result, render, to_json
+from mappers.outbound import Form, Result, render, to_json
 from mappers.versions import FhirVersion
 from tests.hapi.fixture import HapiServer
-from tests.hapi.samples import kidney, prevent
+from tests.hapi.samples import falling, kidney, prevent, warning
 
 pytestmark = pytest.mark.jvm
 
@@ -67,14 +67,14 @@ class Ehr:
         assert answer.status_code == 200, answer.text
         return int(answer.json()["total"])
 
-    def render(self, sample: Sample) -> dict[str, Any]:
+    def render(self, sample: Sample, **also: Any) -> dict[str, Any]:
         """Render a result of this patient, in a run of its own."""
         here = {"Patient": self.patient_version, "Observation": self.measured_version}
         inputs = [
             msgspec.structs.replace(each, reference=here[each.type]) if each.local else each for each in sample().inputs
         ]
         result = sample(run=uuid4().hex, inputs=tuple(inputs))
-        return render(result, self.version, patient=self.patient, sender="fhirtwin 0.1.0")
+        return render(result, self.version, patient=self.patient, sender="fhirtwin 0.1.0", **also)
 
 
 def _as_written(content: bytes) -> dict[str, Any]:
@@ -99,9 +99,16 @@ def ehr(request: pytest.FixtureRequest, hapi_server: HapiServer) -> Iterator[Ehr
         yield Ehr(http, version)
 
 
-@pytest.mark.parametrize("sample", [kidney, prevent])
-def test_what_we_write_is_accepted_and_comes_back_unchanged(ehr: Ehr, sample: Sample) -> None:
-    bundle = ehr.render(sample)
+WARNINGS = [{"attention": warning(), "form": form} for form in get_args(Form)]
+
+
+@pytest.mark.parametrize(
+    ("sample", "also"),
+    [(kidney, {}), (prevent, {}), *((falling, also) for also in WARNINGS)],
+    ids=["kidney", "prevent", *get_args(Form)],
+)
+def test_what_we_write_is_accepted_and_comes_back_unchanged(ehr: Ehr, sample: Sample, also: dict[str, Any]) -> None:
+    bundle = ehr.render(sample, **also)
     made = ehr.send(bundle)
     assert {each["status"].split()[0] for each in made[1:]} == {"201"}
 

@@ -39,7 +39,7 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_our_models_are_found_by_being_in_their_folders():
-    assert set(models()) == {"kidney", "prevent"}
+    assert set(models()) == {"dalla-man", "glucose", "hovorka", "kidney", "prevent", "ultradian", "uva-padova"}
     assert all(isinstance(one, TwinModel) for one in models().values())
 
 

@@ -242,7 +242,7 @@ async def test_without_any_total_completeness_cannot_be_proven(ehr, crawl, patie
     ],
 )
 @pytest.mark.parametrize("page", [1, 2])
-async def test_one_types_trouble_costs_that_type_only(ehr, crawl, refusal, answer, reason, page):  # noqa: PLR0917
+async def test_one_types_trouble_costs_that_type_only(ehr, crawl, refusal, answer, reason, page):
     ehr.resources = {
         "Patient": [{"resourceType": "Patient", "id": "p0"}],
         "Observation": observations(3),

@@ -147,7 +147,7 @@ def test_a_file_of_another_kind_is_left_alone(path, ring, at):
 def test_a_store_of_a_newer_version_is_left_alone(path, ring, at):
     Store.create_or_open(path, ring, at(0)).close()
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE meta SET value = '2' WHERE name = 'schema'")
+        connection.execute("UPDATE meta SET value = '999' WHERE name = 'schema'")
     with pytest.raises(BadSettings, match="newer version") as fault:
         Store.create_or_open(path, ring, at(0))
     assert "Install" in fault.value.hint

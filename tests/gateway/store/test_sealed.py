@@ -48,6 +48,7 @@ PLAIN_COLUMNS = {
     "patient_link": {"patient", "twin", "source"},
     "block": {"id", "twin", "source", "version", "created", "count"},
     "run": {"id", "twin", "created", "model", "twin_version"},
+    "state": {"twin", "model", "kind", "revision", "updated", "twin_version"},
     "outbox": {"id", "twin", "source", "run", "created", "updated", "state", "attempts", "last_status"},
     "audit_event": {"sequence"},
     "audit_checkpoint": {"size", "text"},
@@ -82,6 +83,7 @@ def live_through_everything(store, at, event):
     )
     store.finish_fetch(pull, Certificate("north", "r4", (Asked(cursor, 1, 1, 1),), name))
     store.save_run("aa11", twin, "kidney", 1, raw, now=at(1))
+    store.save_state(twin, "glucose", "track", raw, after=0, twin_version=1, now=at(1), events=[event(actor, patient)])
     store.propose("d1", twin, "north", "aa11", raw, now=at(1))
     store.mark_sending(store.due()[0], at(1))
     store.mark_failed("d1", 422, raw, at(1), [event(actor, patient)])

@@ -1,0 +1,200 @@
+"""Warnings on their way: into the EHRs that the readings came from, as what each of them can hold, and to a webhook.
+
+What is delivered is forgotten as waiting only when it has arrived; the same warning has the same ids however often it
+is tried, so that nothing is there twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+
+from gateway import __version__
+from gateway.deliver.delivery import send
+from gateway.deliver.proposal import inputs_for, patient_in
+from gateway.deliver.webhook import Webhook
+from gateway.home import Home, now
+from gateway.pull.metadata import fetch_capability
+from gateway.simulation import open_twin
+from gateway.sources import connect
+from gateway.store import TwinRecord
+from gateway.warnings import Pending, kept_warnings, settle
+from mappers import as_fhir_version
+from mappers.outbound import Attention, Result, ResultOutput, check, choose_form, render, to_json
+from security.audit import delivery_event, proposal_event
+from security.errors import BadSettings, Fault, Refused
+from twin_engine.forecast import Forecast
+from twin_engine.watch import Change
+
+__all__ = ["Delivered", "deliver_warnings", "message_of"]
+
+_KINDS = frozenset({"DetectedIssue", "Flag", "Communication", "RiskAssessment"})
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What became of one change at one place; `resources` counts what an EHR created."""
+
+    twin: str
+    to: str
+    kind: str
+    rule: str
+    resources: int = 0
+    fault: Fault | None = None
+
+
+async def deliver_warnings(home: Home, twin: str = "") -> list[Delivered]:
+    """Deliver all that waits, of one twin or of all. What fails costs only itself, and waits on."""
+    told = []
+    for owner, model, kept in kept_warnings(home, twin):
+        for pending in list(kept.pending):
+            for goal in pending.to:
+                told.append(await _deliver(home, owner, model, pending, goal))
+    return told
+
+
+async def _deliver(home: Home, twin: str, model: str, pending: Pending, goal: str) -> Delivered:
+    kind, rule = pending.change.kind, pending.change.warning.rule.name
+    try:
+        made = await (_to_ehrs(home, twin, pending) if goal == "fhir" else _to_webhook(home, twin, model, pending))
+    except Fault as fault:
+        return Delivered(twin, goal, kind, rule, fault=fault)
+    settle(home, twin, model, pending, goal)
+    return Delivered(twin, goal, kind, rule, made)
+
+
+async def _to_webhook(home: Home, twin: str, model: str, pending: Pending) -> int:
+    told = home.settings.warnings
+    try:
+        secret = told.webhook_secret_file.read_bytes().strip() if told.webhook_secret_file else b""
+    except OSError as error:
+        raise BadSettings(
+            "The webhook's secret cannot be read.", hint="Check [warnings] webhook_secret_file.", detail=error
+        ) from error
+    message = home.blind.of("message", f"{twin} {model} {pending.run} {_said(pending.change)}")
+    event = delivery_event(home.access(patient=twin, peer=home.peer("webhook")), delivery=message)
+    home.store.append_audit([event])  # before it leaves
+    async with Webhook(told.webhook_url, secret) as webhook:
+        await webhook.post(message, now(), message_of(twin, model, pending.change))
+    return 1
+
+
+def message_of(twin: str, model: str, change: Change) -> bytes:
+    """Write a change for a system that is no EHR: Standard Webhooks' type, timestamp and data."""
+    warning = change.warning
+    data = {
+        "twin": twin,
+        "model": model,
+        "number": warning.number,
+        "rule": warning.rule.name,
+        "title": warning.rule.title,
+        "severity": warning.rule.severity,
+        "unit": warning.rule.unit,
+        "limit": warning.rule.limit,
+        "within_minutes": warning.rule.minutes,
+        "probability": round(warning.probability, 4),
+        "expected_in_minutes": warning.lead_minutes,
+        "level": warning.level,
+        "simulated": warning.lead_minutes != 0.0,
+        "false_alarms_a_day": round(warning.evidence.false_alarms_a_day, 3) if warning.evidence.days else None,
+    }
+    when = warning.cleared or warning.raised
+    return msgspec.json.encode({"type": f"warning.{change.kind}", "timestamp": when, "data": data})
+
+
+async def _to_ehrs(home: Home, twin: str, pending: Pending) -> int:
+    """Put the warning into the outbox for each EHR that the readings came from, and send it."""
+    record = open_twin(home, twin)
+    forecast = msgspec.json.decode(home.store.run(pending.run).content, type=Forecast)
+    channel = pending.change.warning.rule.channel
+    sources = {fact.origin.source for fact in record.facts if fact.name == channel}
+    writable = [name for name in sorted(sources) if _is_writable(home, record, name)]
+    if not writable:
+        raise Refused(
+            "No EHR that this twin's readings came from can be written to.",
+            hint='Remove "fhir" from [warnings] deliver, or see write in [sources].',
+        )
+    for source in writable:
+        await _propose(home, record, forecast, pending, source)
+    sent = [one for one in await send(home, twin) if one.source in writable]
+    failed = next((one.fault for one in sent if one.fault), None)
+    if failed:
+        raise failed
+    return sum(sum(one.created.values()) for one in sent)
+
+
+def _is_writable(home: Home, record: TwinRecord, source: str) -> bool:
+    known = home.settings.sources.get(source)
+    return bool(known and known.base_url and known.write and patient_in(record, source))
+
+
+async def _propose(home: Home, record: TwinRecord, forecast: Forecast, pending: Pending, source: str) -> None:
+    delivery = home.blind.of("delivery", f"{pending.run} {source} {_said(pending.change)}")
+    async with connect(home.settings.source(source)) as connection:
+        capability = await fetch_capability(connection)
+    version = as_fhir_version(capability.fhir_version)
+    takes = frozenset(kind for kind in _KINDS if capability.can_create(kind))
+    form = choose_form(takes)
+    if version is None or (form is None and "RiskAssessment" not in takes):
+        raise Refused("The EHR takes neither a RiskAssessment nor any form of a warning.", hint="See twin doctor.")
+    bundle = render(
+        _result(home, forecast, pending, source),
+        version,
+        patient=patient_in(record, source),
+        sender=f"fhirtwin {__version__}",
+        attention=_attention(pending.change, forecast) if form else None,
+        form=form,
+        with_risks="RiskAssessment" in takes,
+    )
+    check(bundle, version)
+    event = proposal_event(home.access(patient=record.id), proposal=delivery)
+    home.store.propose(delivery, record.id, source, pending.run, to_json(bundle), now=now(), events=[event])
+
+
+def _result(home: Home, forecast: Forecast, pending: Pending, source: str) -> Result:
+    warning = pending.change.warning
+    risk = ResultOutput(
+        name=warning.rule.name,
+        title=f"{warning.rule.title} within {warning.rule.minutes} minutes",
+        kind="risk",
+        code=None,
+        value=Decimal(repr(round(warning.probability, 4))),
+        unit="1",
+        horizon_years=None,
+        outcome=None,
+        decimals=0,
+        horizon_minutes=warning.rule.minutes,
+    )
+    return Result(
+        model=forecast.model,
+        version=forecast.version,
+        title=forecast.title,
+        citation=forecast.citation,
+        limits=forecast.limits,
+        made_at=warning.raised,
+        valid_at=forecast.last.isoformat(timespec="seconds"),
+        inputs=tuple(inputs_for(home, forecast.inputs, source)),
+        outputs=(risk,),
+        assumptions=forecast.assumptions,
+        run=home.blind.of("result", f"{pending.run} {_said(pending.change)}"),
+    )
+
+
+def _attention(change: Change, forecast: Forecast) -> Attention:
+    warning = change.warning
+    course = next(course for course in forecast.courses if course.name == warning.rule.channel)
+    index = next((i for i, m in enumerate(course.minutes) if m >= warning.rule.minutes), len(course.minutes) - 1)
+    said = (
+        f"Probability {warning.probability:.0%} within {warning.rule.minutes} minutes (simulated). Expected in "
+        f"{course.minutes[index]:.0f} minutes: {course.median[index]:.0f} {course.unit}, 90 % between "
+        f"{course.low[index]:.0f} and {course.high[index]:.0f}."
+    )
+    ends: datetime = warning.raised + timedelta(minutes=warning.rule.minutes)
+    return Attention(warning.rule.name, warning.rule.title, said, warning.rule.severity, warning.raised, ends)
+
+
+def _said(change: Change) -> str:
+    return f"{change.kind} {change.warning.number} {change.warning.level}"

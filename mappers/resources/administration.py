@@ -1,0 +1,70 @@
+"""MedicationAdministration: one dose that was given, and how much of what; an untold amount is not made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from mappers.elements import Json, number, objects, reference, text
+from mappers.facts import Fact, Outcome, Quantity
+from mappers.resources.sheet import Sheet, read_span
+from mappers.units import units_of
+
+__all__ = ["map_administration"]
+
+# FHIR R4 medication-admin-status: "stopped" and "in-progress" gave something, how much is what the dosage says.
+GIVEN: Final = frozenset({"completed", "in-progress", "stopped"})
+# UCUM writes the international unit [iU]; [IU] is its case-insensitive form.
+INTERNATIONAL: Final = frozenset({"[iU]", "[IU]"})
+
+
+def map_administration(sheet: Sheet) -> Iterator[Outcome]:
+    """Yield the fact in an administration, with the dose in its own unit ([iU] for international units)."""
+    body = sheet.body
+    status = text(body.get("status"))
+    if status == "not-done" or body.get("wasNotGiven") is True or body.get("notGiven") is True:
+        yield sheet.refuse("not-done", status)
+        return
+    if status not in GIVEN:
+        yield sheet.refuse("status", status)
+        return
+    span = read_span(body, "effective")
+    if not span.when and not span.problem:
+        span = read_span(body, "effectiveTime")
+    if span.problem:
+        yield sheet.refuse(span.problem, span.said)
+        return
+    concept: Any = body.get("medicationCodeableConcept")
+    if concept is None and (written := reference(body.get("medicationReference"))):
+        medicine = sheet.linked.get(written) or sheet.linked.get(written.split("/_history/", 1)[0])
+        if medicine is None:
+            yield sheet.refuse("unresolved-reference", written)
+            return
+        concept = medicine.get("code")
+    made = sheet.coded("medication", concept, status, span)
+    if not isinstance(made, Fact):
+        yield made
+        return
+    dose = _dose(body)
+    if isinstance(dose, str):
+        yield sheet.refuse(dose)
+        return
+    yield msgspec.structs.replace(made, kind="administration", value=dose)
+
+
+def _dose(body: Json) -> Quantity | str | None:
+    """Read the amount; `None` where none is told, a reason where one is told that cannot be read."""
+    dosage = next(iter(objects(body.get("dosage"))), {})
+    told = next(iter(objects(dosage.get("dose")) or objects(dosage.get("quantity"))), None)
+    if told is None:
+        return None
+    value = number(told.get("value"))
+    if value is None:
+        return "bad-value"
+    code, words = units_of(told)
+    unit = code or words
+    if not unit:
+        return "no-unit"
+    return Quantity(value, "[iU]" if unit in INTERNATIONAL else unit, text(told.get("comparator")))

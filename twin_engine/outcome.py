@@ -1,0 +1,181 @@
+"""What is made of a simulated course: shares of time, extremes, episodes; and what they are worth to somebody.
+
+What counts is data. For a channel that nobody declared anything for there are the mean and the extremes, and no worth:
+whoever wants plans ranked says what is better.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from security.errors import Misuse
+from twin_engine.dynamic import DynamicModel
+from twin_engine.model import Array
+
+__all__ = ["GRI", "Measure", "Outcome", "Utility", "measures_of", "outcome_of", "read_utility", "usual_utility"]
+
+CONSENSUS = (
+    "Battelino T, et al. Clinical targets for continuous glucose monitoring data interpretation: recommendations from "
+    "the international consensus on time in range. Diabetes Care 2019;42:1593-1603"
+)
+KLONOFF = (
+    "Klonoff DC, et al. A glycemia risk index (GRI) of hypoglycemia and hyperglycemia for continuous glucose "
+    "monitoring validated by clinician ratings. J Diabetes Sci Technol 2023;17:1226-1242"
+)
+
+
+class Measure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One question to a simulated course of a channel; each member of an ensemble has its own answer.
+
+    Parameters
+    ----------
+    kind
+        "share": percent of the time from `low` (included) to `high` (not included). "mean", "least", "greatest": of
+        the value, in the channel's unit. "episode": 1 where the value stays in that range for at least `minutes`, else
+        0; its mean over the members is the probability.
+    """
+
+    name: str
+    title: str
+    channel: str
+    kind: Literal["share", "mean", "least", "greatest", "episode"]
+    low: float = -math.inf
+    high: float = math.inf
+    minutes: float = 0.0
+    citation: str = ""
+
+    def of(self, values: Array, every: int) -> Array:
+        """Answer for each member; `values` are (points, members), `every` minutes apart."""
+        match self.kind:
+            case "mean":
+                return np.asarray(values.mean(axis=0))
+            case "least":
+                return np.asarray(values.min(axis=0))
+            case "greatest":
+                return np.asarray(values.max(axis=0))
+        inside = (values >= self.low) & (values < self.high)
+        if self.kind == "share":
+            return np.asarray(100.0 * inside.mean(axis=0))
+        count = max(1, math.ceil(self.minutes / every))
+        if count > len(inside):
+            return np.zeros(values.shape[1])
+        lasting = inside[: len(inside) - count + 1].copy()
+        for later in range(1, count):
+            lasting &= inside[later : len(inside) - count + 1 + later]
+        return np.asarray(lasting.any(axis=0), dtype=np.float64)
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An answer over the ensemble: the expected value, and the middle 90 % of the members.
+
+    For an episode the value is its probability, and there is no interval.
+    """
+
+    name: str
+    title: str
+    unit: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Utility(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What somebody declared to be better: the sum of weight times outcome, the more the better."""
+
+    title: str
+    declared_by: str
+    weights: dict[str, float]
+    citation: str = ""
+
+    def of(self, answers: Mapping[str, Array]) -> Array:
+        """Tell what the outcomes of each member are worth."""
+        return np.asarray(sum(weight * answers[name] for name, weight in self.weights.items()))
+
+
+GRI = Utility(
+    "Glycemia risk index, the lower the better (without its upper end at 100)",
+    "fhirtwin, after clinicians' ratings; declare your own where other things count for this patient",
+    {"very-low": -3.0, "low": -2.4, "high": -0.8, "very-high": -1.6},
+    KLONOFF,
+)
+
+_SENSOR = "interstitial-glucose"
+_GLUCOSE = (
+    Measure("in-range", "Time from 70 to 180 mg/dL", _SENSOR, "share", 70.0, 180.0, citation=CONSENSUS),
+    Measure("very-low", "Time below 54 mg/dL", _SENSOR, "share", high=54.0, citation=CONSENSUS),
+    Measure("low", "Time from 54 to 70 mg/dL", _SENSOR, "share", 54.0, 70.0, citation=CONSENSUS),
+    Measure("high", "Time from 180 to 250 mg/dL", _SENSOR, "share", 180.0, 250.0, citation=CONSENSUS),
+    Measure("very-high", "Time above 250 mg/dL", _SENSOR, "share", 250.0, citation=CONSENSUS),
+    Measure(
+        "hypoglycaemia", "15 minutes below 70 mg/dL", _SENSOR, "episode", high=70.0, minutes=15.0, citation=CONSENSUS
+    ),
+    Measure("severe-low", "15 minutes below 54 mg/dL", _SENSOR, "episode", high=54.0, minutes=15.0, citation=CONSENSUS),
+)
+
+
+def measures_of(model: DynamicModel) -> tuple[Measure, ...]:
+    """List what is asked of a model's courses: what is declared for its first channel, then its mean and extremes."""
+    channel = model.channels[0]
+    declared = _GLUCOSE if channel.name == _SENSOR and channel.unit == "mg/dL" else ()
+    return (
+        *declared,
+        Measure("mean", f"{channel.title}, mean", channel.name, "mean"),
+        Measure("least", f"{channel.title}, least", channel.name, "least"),
+        Measure("greatest", f"{channel.title}, greatest", channel.name, "greatest"),
+    )
+
+
+def usual_utility(model: DynamicModel) -> Utility | None:
+    """Return the utility that holds where nobody declares another; `None` where there is none."""
+    known = {measure.name for measure in measures_of(model)}
+    return GRI if GRI.weights.keys() <= known else None
+
+
+def outcome_of(measure: Measure, answers: Array, unit: str) -> Outcome:
+    """Sum up the answers of the members."""
+    told = {"share": "%", "episode": "1"}.get(measure.kind, unit)
+    if measure.kind == "episode":
+        return Outcome(measure.name, measure.title, told, _short(answers.mean()))
+    low, high = np.quantile(answers, (0.05, 0.95))
+    return Outcome(measure.name, measure.title, told, _short(answers.mean()), _short(low), _short(high))
+
+
+def read_utility(text: str, measures: Sequence[Measure]) -> Utility:
+    """Read a declared utility from TOML, and check that what it weighs is measured.
+
+    ```toml
+    title = "Few lows, then time in range"
+    declared_by = "Dr A., ward round of 24 November"
+
+    [weights]
+    in-range = 1.0
+    hypoglycaemia = -50.0
+    ```
+    """
+    try:
+        told = msgspec.convert(tomllib.loads(text), Utility)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise Misuse(
+            "The utility cannot be read.", hint="It has title, declared_by and [weights].", detail=error
+        ) from error
+    known = {measure.name for measure in measures}
+    if not told.weights or told.weights.keys() - known or not all(map(math.isfinite, told.weights.values())):
+        raise Misuse(
+            "The utility weighs something that is not measured, or with no number.",
+            hint=f"Measured are: {', '.join(sorted(known))}.",
+            detail=sorted(told.weights.keys() - known),
+        )
+    if not told.declared_by.strip():
+        raise Misuse("The utility does not say who declared it.", hint='Write declared_by = "...".')
+    return told
+
+
+def _short(value: float) -> float:
+    """Drop digits that mean nothing."""
+    return float(f"{value:.6g}")

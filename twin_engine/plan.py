@@ -1,0 +1,305 @@
+"""Plans: treatments, meals and exposures over time, as data, checked against what a model answers to.
+
+A model that does not know an item refuses the plan: a what-if that silently left something out would answer another
+question than was asked.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from mappers.units import find_unit, step_between
+from security.errors import Misuse
+from twin_engine.dynamic import DynamicModel, PlanInput
+from twin_engine.model import Array
+from twin_engine.series import Dose
+
+__all__ = ["LONGEST", "Plan", "check_plan", "inputs_over", "inputs_under", "rates_at", "read_plan", "write_plan"]
+
+LONGEST = timedelta(days=366)  # policy: how far a plan may reach, and how long one item may take
+
+_LARGEST = 1e15  # beyond it a whole number may be none that a float holds
+_RELATIVE = re.compile(r"\+(\d{1,7})\s*(min|h)")
+
+
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is done to a patient from `start` on, under a title. Doses are in the units of the model's plan inputs.
+
+    `replaces` names the plan inputs of which what is on record after `start` does not count: a counterfactual meal
+    stands instead of the real one, not beside it.
+    """
+
+    title: str
+    start: datetime
+    doses: tuple[Dose, ...] = ()
+    replaces: tuple[str, ...] = ()
+
+
+def check_plan(model: DynamicModel, plan: Plan) -> Plan:
+    """Return the plan, or raise `Misuse` with what is wrong and what the model takes.
+
+    Refused are: an input that the model does not have, an amount that is no number or is outside the input's bounds
+    (also where several items of one minute add up to it), a time without a zone, before the start or more than
+    `LONGEST` behind it, and a duration below zero or beyond that.
+    """
+    known = {each.name: each for each in model.plan}
+    if plan.start.tzinfo is None:
+        raise Misuse("The start of a plan needs a time zone.", hint="Write it like 2026-11-24T07:30:00+01:00.")
+    for name in plan.replaces:
+        _known(known, name, model)
+    together: dict[tuple[str, datetime], float] = {}
+    for dose in plan.doses:
+        each = _known(known, dose.input, model)
+        low, high = each.bounds
+        longest = LONGEST / timedelta(minutes=1)
+        if not math.isfinite(dose.amount) or not 0.0 <= dose.minutes <= longest:
+            raise Misuse(
+                f"{each.title}: the amount or the duration is no number that can be.", hint="Correct the plan."
+            )
+        if not low <= dose.amount <= high:
+            raise Misuse(
+                f"{each.title}: the model holds from {low:g} to {high:g} {each.unit}; the plan says another amount.",
+                hint=each.why,
+                detail=dose.amount,
+            )
+        if dose.when.tzinfo is None or not plan.start <= dose.when <= plan.start + LONGEST:
+            raise Misuse(
+                f"{each.title}: the time has no zone, or is before the start of the plan or more than "
+                f"{LONGEST.days} days behind it.",
+                hint="Correct the plan.",
+            )
+        if each.kind == "dose":
+            key = each.name, dose.when.replace(second=0, microsecond=0)
+            together[key] = together.get(key, 0.0) + dose.amount
+            if together[key] > high:
+                raise Misuse(
+                    f"{each.title}: the model holds up to {high:g} {each.unit}; items of the same minute are more "
+                    "together.",
+                    hint=each.why,
+                    detail=together[key],
+                )
+    return plan
+
+
+def _known(known: Mapping[str, PlanInput], name: str, model: DynamicModel) -> PlanInput:
+    if name in known:
+        return known[name]
+    takes = ", ".join(f"{each.name} ({each.unit})" for each in known.values()) or "nothing"
+    raise Misuse(f'The model {model.name} does not answer to "{name}".', hint=f"It takes: {takes}.", detail=name)
+
+
+def inputs_over(
+    model: DynamicModel,
+    doses: Iterable[Dose],
+    start: datetime,
+    minutes: int,
+    *,
+    resting: Mapping[str, float] | None = None,
+) -> Array:
+    """Lay doses on minutes: (minutes, plan inputs), a dose as the amount of each minute, a rate as the value in force.
+
+    Minute i is [start + i, start + i + 1); what is given in it counts in it, later by the input's `delay`. A dose over
+    several minutes is spread evenly, from the minute in which it begins; what falls before `start` or behind the end is
+    left out. A rate holds for its `minutes`, or until the next of its input where that is 0, and ends earlier where the
+    next begins; where none holds, `resting` tells the value, else the input's own.
+    """
+    laid = np.zeros((minutes, len(model.plan)))
+    given = sorted(doses)
+    for column, each in enumerate(model.plan):
+        mine = [dose for dose in given if dose.input == each.name]
+        if each.kind == "dose":
+            for dose in mine:
+                _spread(laid[:, column], dose, _minute(dose.when, start) + each.delay)
+        else:
+            laid[:, column] = (resting or {}).get(each.name, each.resting)
+            begins = [math.floor(_minute(dose.when, start) + each.delay) for dose in mine]
+            for number, dose in enumerate(mine):
+                end = begins[number] + round(dose.minutes) if dose.minutes else minutes
+                if number + 1 < len(mine):
+                    end = min(end, begins[number + 1])
+                laid[max(begins[number], 0) : max(end, 0), column] = dose.amount
+    return laid
+
+
+def inputs_under(
+    model: DynamicModel,
+    plan: Plan,
+    recorded: Iterable[Dose],
+    start: datetime,
+    minutes: int,
+    *,
+    resting: Mapping[str, float] | None = None,
+) -> Array:
+    """Lay a plan over what is on record anyway: (minutes, plan inputs), as `inputs_over` does.
+
+    Doses add up. A rate of the plan stands in the place of the recorded one while it holds; behind it the rate comes
+    back that held before it, of the plan or else of the record. Of the inputs that the plan `replaces`, what is on
+    record from the plan's start on is left out.
+    """
+    kept = [dose for dose in recorded if dose.input not in plan.replaces or dose.when < plan.start]
+    laid = inputs_over(model, kept, start, minutes, resting=resting)
+    for column, each in enumerate(model.plan):
+        for dose in sorted(dose for dose in plan.doses if dose.input == each.name):
+            begin = _minute(dose.when, start) + each.delay
+            if each.kind == "dose":
+                _spread(laid[:, column], dose, begin)
+            else:
+                first = math.floor(begin)
+                end = first + round(dose.minutes) if dose.minutes else minutes
+                laid[max(first, 0) : max(end, 0), column] = dose.amount
+    return laid
+
+
+def rates_at(model: DynamicModel, doses: Iterable[Dose], moment: datetime) -> dict[str, float]:
+    """Tell each rate in force at a moment, as given (without the input's delay)."""
+    told = {each.name: each.resting for each in model.plan if each.kind == "rate"}
+    for dose in sorted(doses):
+        if dose.input in told and dose.when <= moment:
+            over = dose.minutes and moment >= dose.when + timedelta(minutes=dose.minutes)
+            told[dose.input] = next(e.resting for e in model.plan if e.name == dose.input) if over else dose.amount
+    return told
+
+
+def _minute(when: datetime, start: datetime) -> float:
+    return (when - start).total_seconds() / 60.0
+
+
+def _spread(column: Array, dose: Dose, begin: float) -> None:
+    """Add a dose to the minutes in which it is given."""
+    first = math.floor(begin)
+    count = max(1, round(dose.minutes))
+    share = dose.amount / count
+    low, high = max(first, 0), min(first + count, len(column))
+    if low < high:
+        column[low:high] += share
+
+
+def read_plan(text: str, model: DynamicModel, start: datetime) -> Plan:
+    """Read a plan from TOML or JSON, and check it.
+
+    ```toml
+    title = "Dinner with a bolus"
+
+    [[give]]
+    input = "carbohydrate"
+    amount = 60
+    unit = "g"
+    at = "+30min"            # or "+2h", or a time with its zone
+    minutes = 15             # how long it takes; at once where it is left out
+    ```
+
+    The unit has to be written: a number without one is refused. Another unit of the same dimension is converted where
+    our table of units says exactly how ("0.06 kg" are 60 g), and refused otherwise.
+    """
+    told = _parse(text)
+    unknown = set(told) - {"title", "give", "replaces"}
+    items = told.get("give", [])
+    replaces = told.get("replaces", [])
+    if unknown or not isinstance(items, list) or not isinstance(replaces, list):
+        raise Misuse(
+            "The plan has parts that nobody knows.",
+            hint='It has a title, "replaces" and a list "give".',
+            detail=unknown,
+        )
+    plan = Plan(
+        str(told.get("title", "plan")),
+        start,
+        tuple(_item(item, model, start) for item in items),
+        tuple(map(str, replaces)),
+    )
+    return check_plan(model, plan)
+
+
+def _parse(text: str) -> Mapping[str, Any]:
+    try:
+        told = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # both decoders' errors are ValueErrors
+        raise Misuse(
+            "The plan is neither TOML nor JSON.",
+            hint='It has title = "..." and, for each item, [[give]] with input, amount, unit and at.',
+            detail=error,
+        ) from error
+    return dict(told)
+
+
+def _item(item: object, model: DynamicModel, start: datetime) -> Dose:
+    if not isinstance(item, Mapping) or set(item) - {"input", "amount", "unit", "at", "minutes"}:
+        raise Misuse(
+            "An item of the plan has parts that nobody knows.", hint="It has input, amount, unit, at and minutes."
+        )
+    each = _known({known.name: known for known in model.plan}, str(item.get("input", "")), model)
+    amount, minutes = item.get("amount"), item.get("minutes", 0)
+    if isinstance(amount, bool) or not isinstance(amount, (int, float)) or abs(amount) > _LARGEST:
+        raise Misuse(f"{each.title}: the amount is no number.", hint=f"Write it in {each.unit}.")
+    if isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or abs(minutes) > _LARGEST:
+        raise Misuse(f"{each.title}: the duration is no number.", hint="Write it in minutes.")
+    given = _in_unit(amount, item.get("unit"), each)
+    return Dose(_when(item.get("at", "+0min"), start, each), each.name, given, float(minutes))
+
+
+def _in_unit(amount: float, unit: object, each: PlanInput) -> float:
+    """Return an amount in the unit of its input, or refuse the unit."""
+    if unit == each.unit or not math.isfinite(amount):
+        return float(amount)  # what is no number is refused with the plan
+    one, other = find_unit(str(unit)), find_unit(each.unit)
+    step = step_between(one, other) if one and other else None
+    if step is None:
+        raise Misuse(
+            f"{each.title}: the unit is missing, or is none that can be converted exactly.",
+            hint=f'Write unit = "{each.unit}".',
+            detail=unit,
+        )
+    return float(Fraction(repr(amount)) * step.slope + step.offset)
+
+
+def write_plan(plan: Plan, model: DynamicModel) -> str:
+    """Write a plan as TOML that `read_plan` reads back, with absolute times."""
+    units = {each.name: each.unit for each in model.plan}
+    lines = [f"title = {_quoted(plan.title)}"]
+    if plan.replaces:
+        lines.append(f"replaces = {json.dumps(plan.replaces)}")
+    for dose in plan.doses:
+        lines += [
+            "",
+            "[[give]]",
+            f'input = "{dose.input}"',
+            f"amount = {dose.amount!r}",
+            f'unit = "{units[dose.input]}"',
+        ]
+        lines.append(f"at = {dose.when.isoformat()}")
+        if dose.minutes:
+            lines.append(f"minutes = {dose.minutes!r}")
+    return "\n".join(lines) + "\n"
+
+
+def _when(told: object, start: datetime, each: PlanInput) -> datetime:
+    if isinstance(told, datetime):
+        moment = told
+    elif isinstance(told, str) and (found := _RELATIVE.fullmatch(told.strip())):
+        count = int(found[1])
+        return start + (timedelta(minutes=count) if found[2] == "min" else timedelta(hours=count))
+    else:
+        try:
+            moment = datetime.fromisoformat(str(told))
+        except ValueError as error:
+            raise Misuse(
+                f"{each.title}: the time cannot be read.", hint='Write "+30min", "+2h", or a time with its zone.'
+            ) from error
+    if moment.tzinfo is None:
+        raise Misuse(f"{each.title}: the time has no zone.", hint="Write it like 2026-11-24T07:30:00+01:00.")
+    return moment.astimezone(UTC)
+
+
+def _quoted(text: str) -> str:
+    """Write a TOML string: JSON's, but for one control character."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

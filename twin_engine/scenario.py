@@ -1,0 +1,352 @@
+"""What if: a patient's ensemble goes several ways from one moment, under several plans and the same chance.
+
+Member for member the branches share their state, their parameters and the noise of what is not modelled (common random
+numbers), so that a difference between two plans is the plans', and much surer than either course. All is simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from security.errors import Misuse
+from twin_engine.assimilate import chance, travel
+from twin_engine.checkpoint import floor
+from twin_engine.dynamic import Channel, DynamicModel
+from twin_engine.forecast import Course
+from twin_engine.hindsight import smooth
+from twin_engine.model import Array
+from twin_engine.outcome import Measure, Outcome, Utility, measures_of, outcome_of, usual_utility
+from twin_engine.plan import Plan, check_plan, inputs_under
+from twin_engine.run import Input
+from twin_engine.series import Dose, Reading, Series
+from twin_engine.track import Track, ensemble_at
+
+__all__ = ["LONGEST", "Branch", "Comparison", "Hindsight", "Met", "counterfactual", "follow", "what_if"]
+
+LONGEST = 7 * 1440  # minutes; policy: what nobody foresees outweighs a plan long before
+_NOTHING = "Nothing is given, eaten or injected but what a plan says and what is on record."
+_BARE = "The courses are of the value itself, without the error of the device that measures it."
+_CHANCE = "All branches meet the same chance: what is not modelled happens to each of them alike."
+_REST = (
+    "Of the past after this moment the doses on record are held. What else happened then is left to chance in the "
+    "simulated courses; in those of hindsight it is taken from what was measured."
+)
+
+
+class Branch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One way from the common start: its plan, its courses, and how they differ from those of the reference.
+
+    `differences` are of paired members; `worth` is the declared utility, and `best` the share of the members for whom
+    no other plan has more of it.
+    """
+
+    plan: Plan
+    courses: tuple[Course, ...]
+    differences: tuple[Course, ...]
+    outcomes: tuple[Outcome, ...]
+    worth: Outcome | None = None
+    best: float | None = None
+
+
+class Met(msgspec.Struct, frozen=True):
+    """How near the simulated factual course came to what was measured: rmse in the channel's unit, the share inside
+    the middle 90 % (the device's error included), and how many measurements.
+    """
+
+    channel: str
+    rmse: float
+    inside: float
+    count: int
+
+
+class Hindsight(msgspec.Struct, frozen=True):
+    """Both courses of a channel in the light of what was measured after the start, and how they differ."""
+
+    factual: Course
+    counterfactual: Course
+    difference: Course
+
+
+class Comparison(msgspec.Struct, frozen=True, omit_defaults=True, tag="what-if"):
+    """Several branches side by side; the first is the reference. Simulated, but for `measured`.
+
+    `ranking` names the plans, that of the highest expected worth first; it is empty where no utility is declared.
+    """
+
+    kind: Literal["what-if", "counterfactual"]
+    model: str
+    title: str
+    version: str
+    settings: dict[str, str]
+    at: datetime
+    minutes: int
+    branches: tuple[Branch, ...]
+    utility: Utility | None
+    ranking: tuple[str, ...]
+    inputs: tuple[Input, ...]
+    assumptions: tuple[str, ...]
+    limits: str
+    citation: str
+    seed: int
+    members: int
+    measured: tuple[Reading, ...] = ()
+    met: tuple[Met, ...] = ()
+    hindsight: tuple[Hindsight, ...] = ()
+
+
+def what_if(
+    model: DynamicModel,
+    track: Track,
+    plans: Sequence[Plan],
+    *,
+    at: datetime,
+    minutes: int,
+    doses: Iterable[Dose] = (),
+    utility: Utility | None = None,
+    grounds: tuple[Input, ...] = (),
+    assumptions: tuple[str, ...] = (),
+) -> Comparison:
+    """Send the ensemble of a track along several plans from `at` on; the first plan is the reference.
+
+    Parameters
+    ----------
+    track
+        What is known of the patient, at `at` or before it. For a past version of a twin: the track of that version.
+    minutes
+        How far to look; rounded up to the model's spacing.
+    doses
+        What is on record and later than the track, and holds in each branch unless its plan replaces it.
+    utility
+        What is better; by default the model's usual one, if there is one.
+    grounds, assumptions
+        What the track stands on, to be told with the result.
+    """
+    ways = _ways(model, track, plans, at, minutes, tuple(doses))
+    told = (*assumptions, _NOTHING, _BARE, _CHANCE)
+    return _compared(model, track, plans, ways, utility or usual_utility(model), grounds, told)
+
+
+def counterfactual(
+    model: DynamicModel,
+    track: Track,
+    series: Series,
+    plan: Plan,
+    *,
+    minutes: int,
+    utility: Utility | None = None,
+    grounds: tuple[Input, ...] = (),
+    assumptions: tuple[str, ...] = (),
+) -> Comparison:
+    """Tell what would have happened from a past moment on, had `plan` been done instead of what it replaces.
+
+    `track` is what was known at the plan's start: it has used nothing later. `series` is all that is on record; its
+    doses after the start are held, but for the inputs that the plan replaces. What was measured then stands beside the
+    two simulated courses, with how near the factual one came to it; and, as `hindsight`, both courses in its light.
+    """
+    plans = (Plan("as it was", plan.start), plan)
+    ways = _ways(model, track, plans, plan.start, minutes, series.doses)
+    found = _compared(
+        model, track, plans, ways, utility or usual_utility(model), grounds, (*assumptions, _REST, _BARE, _CHANCE)
+    )
+    start = found.at
+    end = start + timedelta(minutes=found.minutes)
+    measured = tuple(reading for reading in series.readings if start < reading.when <= end)
+    return msgspec.structs.replace(
+        found,
+        kind="counterfactual",
+        measured=measured,
+        met=tuple(met for course in found.branches[0].courses if (met := _met(course, start, measured))),
+        hindsight=tuple(_hindsight(model, (ways[0], ways[1]), start, measured, track.seed)),
+    )
+
+
+def follow(model: DynamicModel, state: Array, laid: Array, start: datetime, every: int, seed: int) -> Array:
+    """Follow an ensemble with the chance of what is not modelled: (points, members, channels), the start first.
+
+    `laid` is (minutes, plan inputs). The chance of each stretch of time depends on the seed and on when it ends: it is
+    the same for all plans, and the beginning of a longer course is the shorter one.
+    """
+    minute, done, wanted = int(start.timestamp()) // 60, 0, len(laid)
+    pieces = [model.measure(state)[None]]
+    while done < wanted:
+        step = _stretch(done, every)
+        plan = laid[done : done + step]
+        if len(plan) < step:  # the last stretch is walked to its end, and cut
+            plan = np.concatenate([plan, np.repeat(plan[-1:], step - len(plan), axis=0)])
+        done += step
+        state, seen = travel(model, state, plan, minute + done, chance(seed, minute + done), every)
+        pieces.append(seen)
+    return np.concatenate(pieces)[: wanted // every + 1]
+
+
+def _stretch(done: int, every: int) -> int:
+    """Return how many minutes to go with one step of noise: short ones in the first hour, where it shows."""
+    wanted = 15 if done < 60 else 60
+    return max(every, wanted // every * every)
+
+
+def _ways(
+    model: DynamicModel, track: Track, plans: Sequence[Plan], at: datetime, minutes: int, doses: tuple[Dose, ...]
+) -> list[Array]:
+    """Follow each plan: (points, members, channels)."""
+    start, every = floor(at), model.every_minutes
+    span = -(-minutes // every) * every
+    _check(model, track, plans, start, span)
+    state = ensemble_at(model, track, doses, start)
+    recorded = (*track.running, *(dose for dose in doses if dose not in track.running))
+    laid = (inputs_under(model, plan, recorded, start, span, resting=track.resting) for plan in plans)
+    return [follow(model, state, each, start, every, track.seed) for each in laid]
+
+
+def _compared(
+    model: DynamicModel,
+    track: Track,
+    plans: Sequence[Plan],
+    ways: Sequence[Array],
+    utility: Utility | None,
+    grounds: tuple[Input, ...],
+    assumptions: tuple[str, ...],
+) -> Comparison:
+    """Sum up what came of each plan; all plans begin at the same moment."""
+    measures = measures_of(model)
+    answers = [_answers(model, seen, measures) for seen in ways]
+    worths = [utility.of(each) for each in answers] if utility else []
+    best = _best(worths)
+    branches = tuple(
+        _branch(model, plan, seen, ways[0], measures, answers[i], (worths[i], best[i]) if utility else None)
+        for i, (plan, seen) in enumerate(zip(plans, ways, strict=True))
+    )
+    ranked = sorted((b for b in branches if b.worth), key=lambda b: b.worth.value if b.worth else 0.0, reverse=True)
+    return Comparison(
+        kind="what-if",
+        model=model.name,
+        title=model.title,
+        version=model.version,
+        settings=model.settings,
+        at=floor(plans[0].start),
+        minutes=(len(ways[0]) - 1) * model.every_minutes,
+        branches=branches,
+        utility=utility,
+        ranking=tuple(branch.plan.title for branch in ranked),
+        inputs=grounds,
+        assumptions=assumptions,
+        limits=model.card.limits,
+        citation=model.citation,
+        seed=track.seed,
+        members=track.members,
+    )
+
+
+def _check(model: DynamicModel, track: Track, plans: Sequence[Plan], start: datetime, span: int) -> None:
+    """Refuse what cannot be compared."""
+    if not 0 < span <= LONGEST:
+        raise Misuse(f"A plan is followed for 1 to {LONGEST} minutes.", hint="Choose another number of minutes.")
+    if start < track.at:
+        raise Misuse(
+            "The calibration knows more than was known at the moment from which to look.",
+            hint="Take the calibration as it was then.",
+        )
+    titles = [plan.title for plan in plans]
+    if not titles or len(set(titles)) < len(titles):
+        raise Misuse("Plans that are compared need titles that differ.", hint="Give each plan a title of its own.")
+    for plan in plans:
+        check_plan(model, plan)
+        if floor(plan.start) != start:
+            raise Misuse("A plan begins at another moment than that from which to look.", hint="Correct its start.")
+
+
+def _answers(model: DynamicModel, seen: Array, measures: Sequence[Measure]) -> dict[str, Array]:
+    """Ask each member; the start is all plans' and does not count."""
+    columns = {channel.name: column for column, channel in enumerate(model.channels)}
+    return {each.name: each.of(seen[1:, :, columns[each.channel]], model.every_minutes) for each in measures}
+
+
+def _best(worths: Sequence[Array]) -> list[float]:
+    """Return for each branch the share of the members for whom it is the best; who shares a place shares the member."""
+    if not worths:
+        return []
+    all_ = np.stack(worths)
+    first = all_ == all_.max(axis=0)
+    return [float(share) for share in (first / first.sum(axis=0)).mean(axis=1)]
+
+
+def _branch(
+    model: DynamicModel,
+    plan: Plan,
+    seen: Array,
+    reference: Array,
+    measures: Sequence[Measure],
+    answers: Mapping[str, Array],
+    worth: tuple[Array, float] | None,
+) -> Branch:
+    units = {channel.name: channel.unit for channel in model.channels}
+    told = None
+    if worth is not None:
+        low, high = np.quantile(worth[0], (0.05, 0.95))
+        told = Outcome("worth", "Worth", "1", float(worth[0].mean()), float(low), float(high))
+    return Branch(
+        plan,
+        _courses(model, seen),
+        () if seen is reference else _courses(model, seen - reference),
+        tuple(outcome_of(each, answers[each.name], units[each.channel]) for each in measures),
+        told,
+        worth[1] if worth else None,
+    )
+
+
+def _hindsight(
+    model: DynamicModel, ways: tuple[Array, Array], start: datetime, measured: Sequence[Reading], seed: int
+) -> Iterator[Hindsight]:
+    """Smooth both courses of each channel that was measured."""
+    factual, other = ways
+    minutes = _minutes(model, factual)
+    for column, channel in enumerate(model.channels):
+        readings = [reading for reading in measured if reading.channel in channel.names]
+        if readings:
+            pair = smooth(factual[:, :, column], other[:, :, column], minutes, start, readings, seed)
+            seen = np.stack([*pair, pair[1] - pair[0]])
+            yield Hindsight(*(_course(channel, minutes, np.sort(each, axis=1)) for each in seen))
+
+
+def _courses(model: DynamicModel, seen: Array) -> tuple[Course, ...]:
+    """Sum up each channel by the median and the middle 90 % of the members."""
+    ordered = np.sort(np.ascontiguousarray(seen.transpose(2, 0, 1)), axis=2)
+    minutes = _minutes(model, seen)
+    return tuple(_course(channel, minutes, ordered[i]) for i, channel in enumerate(model.channels))
+
+
+def _minutes(model: DynamicModel, seen: Array) -> Array:
+    return np.arange(len(seen), dtype=np.float64) * model.every_minutes
+
+
+def _course(channel: Channel, minutes: Array, ordered: Array) -> Course:
+    """Sum up ordered members (points, members)."""
+    median, low, high = (_at(ordered, share) for share in (0.5, 0.05, 0.95))
+    return Course(channel.name, channel.title, channel.unit, tuple(minutes.tolist()), median, low, high)
+
+
+def _at(ordered: Array, share: float) -> tuple[float, ...]:
+    """Take a quantile of ordered members (points, members), as numpy does by default; a thousandth is enough."""
+    place = share * (ordered.shape[1] - 1)
+    low = int(place)
+    high = min(low + 1, ordered.shape[1] - 1)
+    values = ordered[:, low] + (place - low) * (ordered[:, high] - ordered[:, low])
+    return tuple(np.round(values, 3).tolist())
+
+
+def _met(course: Course, start: datetime, measured: Sequence[Reading]) -> Met | None:
+    """Compare a course with the readings of its channel that are numbers."""
+    readings = [r for r in measured if r.channel == course.name and not r.edge]
+    if not readings:
+        return None
+    when = np.array([(r.when - start).total_seconds() / 60.0 for r in readings])
+    value, sd = np.array([r.value for r in readings]), np.array([r.sd for r in readings])
+    median, low, high = (np.interp(when, course.minutes, each) for each in (course.median, course.low, course.high))
+    spread = 1.645 * np.hypot((high - low) / (2 * 1.645), sd)  # half of the middle 90 %, with the device's error
+    off = value - median
+    return Met(course.name, float(np.sqrt(np.mean(off**2))), float(np.mean(np.abs(off) <= spread)), len(readings))
