@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,9 +14,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from security.errors import BadSettings, UnknownName
 
-__all__ = ["Settings", "SourceSettings", "WarningSettings", "default_home", "load_settings"]
+__all__ = ["Settings", "SourceSettings", "StreamSettings", "WarningSettings", "default_home", "load_settings"]
 
 FhirVersionName = Literal["dstu2", "stu3", "r4"]
+
+_PATHS = ("key_file", "token_file", "password_file", "ca_file", "folder", "webhook_secret_file")
 
 
 class SourceSettings(BaseModel):
@@ -85,9 +88,97 @@ class WarningSettings(BaseModel):
         return self
 
 
+class StreamSettings(BaseModel):
+    """One way in for what comes by itself. Secrets are paths to files, as in a source.
+
+    Parameters
+    ----------
+    kind
+        "post": resources by HTTP POST. "folder": NDJSON files dropped into `folder`. "mqtt": a broker's topics.
+        "subscription": an EHR that notifies our `endpoint`.
+    source
+        The name in `[sources]` whose ids, people and FHIR version these are; "": the stream's own name.
+    token_file
+        The bearer token that whoever posts has to send; for a subscription the one that the EHR is given to send.
+    waiting
+        How many deliveries may wait for mapping, over all of the streams with the same limit; senders wait behind it.
+    largest_mb
+        How large one delivery may be.
+    tls
+        Only to a broker on this machine may it be left out.
+    client_id
+        Under which the broker keeps what comes while we are away; "": made from the name of the stream.
+    topic, criteria
+        A SubscriptionTopic's canonical URL and filters of it; without a topic, the searches of FHIR R4's own kind.
+    endpoint
+        The public address at which the EHR reaches us (https, ends in the path that we serve).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["post", "folder", "mqtt", "subscription"]
+    source: str = ""
+    token_file: Path | None = None
+    waiting: Annotated[int, Field(ge=1, le=100_000)] = 256
+    largest_mb: Annotated[int, Field(ge=1, le=64)] = 8
+    folder: Path | None = None
+    host: str = ""
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    tls: bool = True
+    topics: tuple[str, ...] = ()
+    user: str = ""
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    client_id: str = ""
+    qos: Literal[1, 2] = 1
+    topic: str = ""
+    criteria: tuple[str, ...] = ()
+    endpoint: HttpUrl | None = None
+    payload: Literal["id-only", "full-resource"] = "id-only"
+
+    @model_validator(mode="after")
+    def _complete(self) -> StreamSettings:
+        needed: dict[str, bool] = {}
+        match self.kind:
+            case "post":
+                needed = {"token_file": self.token_file is not None}
+            case "folder":
+                needed = {"folder": self.folder is not None}
+            case "mqtt":
+                needed = {"host": bool(self.host), "topics": bool(self.topics)}
+            case "subscription":
+                needed = {
+                    "topic or criteria": bool(self.topic or self.criteria),
+                    "endpoint": self.endpoint is not None,
+                    "token_file": self.token_file is not None,
+                }
+        missing = [key for key, there in needed.items() if not there]
+        if missing:
+            raise ValueError(f"kind {self.kind} needs {' and '.join(missing)}")
+        if self.kind == "mqtt" and not self.tls and not _is_here(self.host):
+            raise ValueError("tls can be left out for a broker on this machine only")
+        if self.password_file and not self.user:
+            raise ValueError("password_file needs user")
+        if self.endpoint and self.endpoint.scheme != "https" and not _is_here(self.endpoint.host or ""):
+            raise ValueError("endpoint has to be https")
+        return self
+
+    @property
+    def broker_port(self) -> int:
+        """The port told, else MQTT's registered one: 8883 with TLS, 1883 without."""
+        return self.port or (8883 if self.tls else 1883)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _plain(name: str) -> str:
     if not name.replace("-", "").replace("_", "").isalnum():
-        raise ValueError("a source's name has letters, digits, - and _ only")
+        raise ValueError("the name of a source or a stream has letters, digits, - and _ only")
     return name
 
 
@@ -104,6 +195,8 @@ class Settings(BaseSettings):
         Settings of models, by the model's name; `twin model show NAME` lists them.
     warnings
         How warnings are raised and where they go.
+    streams
+        What comes by itself, and how.
     """
 
     model_config = SettingsConfigDict(env_prefix="TWIN_", extra="forbid", frozen=True)
@@ -114,6 +207,16 @@ class Settings(BaseSettings):
     models: dict[str, dict[str, str]] = {}
     sources: dict[Annotated[str, AfterValidator(_plain)], SourceSettings] = {}
     warnings: WarningSettings = WarningSettings()
+    streams: dict[Annotated[str, AfterValidator(_plain)], StreamSettings] = {}
+
+    @model_validator(mode="after")
+    def _streams_have_sources(self) -> Settings:
+        for name, stream in self.streams.items():
+            if (source := stream.source or name) not in self.sources:
+                raise ValueError(
+                    f"streams.{name}: there is no [sources.{source}]; say whose resources they are: source"
+                )
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -132,6 +235,12 @@ class Settings(BaseSettings):
         if name not in self.sources:
             raise UnknownName("source", name, self.sources)
         return self.sources[name]
+
+    def stream(self, name: str) -> StreamSettings:
+        """Return one stream, or say which names are known."""
+        if name not in self.streams:
+            raise UnknownName("stream", name, self.streams)
+        return self.streams[name]
 
 
 def default_home() -> Path:
@@ -153,18 +262,22 @@ def load_settings(home: Path | None) -> Settings:
             told = tomllib.loads(file.read_text("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise BadSettings("twin.toml is not TOML.", hint=f"{error}.", detail=str(file)) from error
-    for name, source in told.get("sources", {}).items() if isinstance(told.get("sources"), dict) else ():
-        for key in ("key_file", "token_file", "password_file", "ca_file", "folder"):
-            if isinstance(source, dict) and isinstance(source.get(key), str):
-                told["sources"][name][key] = str((folder / Path(source[key]).expanduser()).absolute())
-    warnings = told.get("warnings")
-    if isinstance(warnings, dict) and isinstance(warnings.get("webhook_secret_file"), str):
-        warnings["webhook_secret_file"] = str((folder / Path(warnings["webhook_secret_file"]).expanduser()).absolute())
+    for part in ("sources", "streams"):
+        for entry in told[part].values() if isinstance(told.get(part), dict) else ():
+            _place(entry, folder)
+    _place(told.get("warnings"), folder)
     try:
         return Settings(**{**told, "home": folder}).model_copy(update={"home": folder})
     except ValidationError as error:
         first = error.errors()[0]
         raise BadSettings(_sentence(first["loc"], first["type"], first["msg"]), hint="See docs/settings.md.") from error
+
+
+def _place(told: Any, folder: Path) -> None:
+    """Read the paths of one table as they stand beside twin.toml."""
+    for key in _PATHS if isinstance(told, dict) else ():
+        if isinstance(told.get(key), str):
+            told[key] = str((folder / Path(told[key]).expanduser()).absolute())
 
 
 class _Where(BaseSettings):
@@ -176,7 +289,8 @@ class _Where(BaseSettings):
 def _sentence(place: tuple[int | str, ...], kind: str, message: str) -> str:
     key = ".".join(str(p) for p in place)
     if kind == "extra_forbidden":
-        names = [*SourceSettings.model_fields, *WarningSettings.model_fields, *Settings.model_fields]
+        tables = (SourceSettings, StreamSettings, WarningSettings, Settings)
+        names = [field for table in tables for field in table.model_fields]
         near = difflib.get_close_matches(str(place[-1]), names, n=1)
         return f"twin.toml: there is no setting {key}." + (f" Did you mean {near[0]}?" if near else "")
     return f"twin.toml: {key}: {message}."

@@ -1,8 +1,8 @@
 """One thing that arrived by itself, and what is promised to whoever sent it.
 
-Each way in (MQTT, HTTP POST, a watched folder, a subscription) makes deliveries and hands them to one `Accept`. When that
-returns, the delivery is on disk, sealed, and will be mapped exactly once, whatever happens to the process; only then may
-the sender be told that it has arrived.
+Each way in (MQTT, HTTP POST, a watched folder, a subscription) makes deliveries and hands them to one `Accept`. When
+that returns, the delivery is on disk, sealed, and will be mapped exactly once, whatever happens to the process; only
+then may the sender be told that it has arrived.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.neighbours import OURS
 from gateway.pull.page import STOPS
-from gateway.settings import Settings, SourceSettings, WarningSettings, load_settings
+from gateway.settings import Settings, SourceSettings, StreamSettings, WarningSettings, load_settings
 from security.errors import BadSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,8 +64,9 @@ def test_every_reason_for_stopping_is_documented():
 
 def test_every_setting_is_documented():
     told = read("docs/settings.md")
-    parts = {"home", "sources", "models", "warnings"}
-    names = {*Settings.model_fields, *SourceSettings.model_fields, *WarningSettings.model_fields} - parts
+    parts = {"home", "sources", "models", "warnings", "streams"}
+    tables = (Settings, SourceSettings, StreamSettings, WarningSettings)
+    names = {name for table in tables for name in table.model_fields} - parts
     assert [name for name in names if f"`{name}`" not in told] == []
 
 
@@ -85,6 +86,9 @@ def test_the_example_of_twin_toml_is_read(tmp_path):
         ("purpose = \n", "not TOML"),
         ('[warnings]\ndeliver = ["webhook"]\n', "webhook_secret_file"),
         ("[warnings]\nfalse_alarms = 1\n", "false_alarms_a_day"),
+        ('[streams.a]\nkind = "post"\ntoken_file = "a"\n', "there is no [sources.a]"),
+        ('[sources.a]\nfolder = "x"\n[streams.a]\nkind = "post"\n', "token_file"),
+        ('[sources.a]\nfolder = "x"\n[streams.a]\nkind = "mqtt"\nhost = "h"\ntopics = ["t"]\ntls = false\n', "tls"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path, text, said):
