@@ -2,7 +2,8 @@
 
     python benchmarks/virtual_patients.py [--quick] [--format json]
 
-A day of three meals with insulin for the 30 published subjects. Both sides have the same parameters and the same
+A day of three meals for the 30 published subjects, each with the insulin that the peer's own table of carbohydrate
+ratios (Quest.csv) gives for it. Both sides have the same parameters and the same
 minutes, and begin at rest: the peer's from its table, ours computed. The peer is `T1DPatient.step` alone, without its
 environment, sensor and controller. CPU seconds on one core, without compiling. `--quick` runs the peer for six hours of
 three subjects, and says so in the unit.
@@ -14,7 +15,8 @@ import argparse
 import json
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.resources import files
 
 import numpy as np
 
@@ -33,7 +35,7 @@ with warnings.catch_warnings():
 
 DAY = 1440
 QUICK = 360  # minutes that the peer runs in a quick round
-EVENTS = ((60, 45.0, 4.5), (420, 70.0, 7.0), (900, 80.0, 8.0))  # minute, grams, units
+MEALS = ((60, 45.0), (420, 70.0), (900, 80.0))  # minute, grams
 EXACT, ONE, MANY = 0.01, 5000.0, 30000.0  # goals of issue 4: mg/dL, times, times
 SUBJECTS = range(1, 31)
 QUICK_SUBJECTS = (1, 11, 27)  # 27 is child#007, whose gut is the fastest
@@ -46,11 +48,18 @@ def body_of(number: int) -> VirtualPatient:
     return VirtualPatient.published({name: float(value) for name, value in row.items() if name != "Name"})
 
 
+def events_of(number: int) -> tuple[tuple[int, float, float], ...]:
+    """The meals, with units of insulin by the subject's own ratio: minute, grams, units."""
+    table = files("simglucose").joinpath("params/Quest.csv").read_text("utf-8").splitlines()
+    row = dict(zip(table[0].split(","), table[number].split(","), strict=True))
+    return tuple((minute, grams, grams / float(row["CR"])) for minute, grams in MEALS)
+
+
 def theirs(number: int, minutes: int) -> tuple[Array, float]:
     """Run the peer: glucose at the end of each minute, and the CPU seconds it took."""
     one = T1DPatient.withID(number)
     basal = one._params.u2ss * one._params.BW / 6000.0
-    given = {minute: (grams, units) for minute, grams, units in EVENTS}
+    given = {minute: (grams, units) for minute, grams, units in events_of(number)}
     seen = np.empty(minutes)
     begun = time.process_time()
     for minute in range(minutes):
@@ -60,10 +69,10 @@ def theirs(number: int, minutes: int) -> tuple[Array, float]:
     return seen, time.process_time() - begun
 
 
-def day_of(bodies: Array) -> Callable[[], Array]:
-    """Make ready a day of these bodies, and return what simulates it."""
+def day_of(bodies: Array, numbers: Sequence[int]) -> Callable[[], Array]:
+    """Make ready a day of these bodies with those subjects' meals, and return what simulates it."""
     rates = basal_of(bodies)
-    start, schedule = at_rest(bodies, rates), schedule_of([EVENTS] * len(bodies), rates)
+    start, schedule = at_rest(bodies, rates), schedule_of([events_of(number) for number in numbers], rates)
     return lambda: simulate_patients(bodies, start, schedule, DAY)[1]
 
 
@@ -82,16 +91,16 @@ def rows(quick: bool) -> dict[str, dict[str, object]]:
     """Measure; one row a number."""
     subjects, minutes = (QUICK_SUBJECTS, QUICK) if quick else (tuple(SUBJECTS), DAY)
     bodies = np.stack([body_of(number).vector for number in subjects])
-    ours = day_of(bodies)()
+    ours = day_of(bodies, subjects)()
     off, taken = 0.0, 0.0
     for place, number in enumerate(subjects):
         seen, cost = theirs(number, minutes)
         off = max(off, float(np.abs(ours[place, :minutes] - seen).max()))
         taken += cost
     peer = len(subjects) * minutes / DAY / taken  # patient-days per CPU second
-    one = 1.0 / seconds(day_of(bodies[:1]), 50)
-    many = np.tile(bodies, (PATIENTS // len(bodies) + 1, 1))[:PATIENTS]
-    all_ = PATIENTS / seconds(day_of(many), 2 if quick else 5)
+    one = 1.0 / seconds(day_of(bodies[:1], subjects[:1]), 50)
+    which = [place % len(bodies) for place in range(PATIENTS)]
+    all_ = PATIENTS / seconds(day_of(bodies[which], [subjects[place] for place in which]), 2 if quick else 5)
     shortened = f" (peer: {minutes // 60} h of {len(subjects)} subjects)" if quick else ""
     return {
         "virtual_patients_agree": {

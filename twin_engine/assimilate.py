@@ -16,8 +16,9 @@ starting again from a checkpoint and replaying give the same bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 
 import numpy as np
@@ -93,7 +94,8 @@ def travel(
     moved, seen = model.trace(moved, plan, every)
     if len(walk.states):
         moved = moved + normal[:, len(walk.kept) :] @ walk.states
-    return model.bounded(_checked(model, moved, minute)), seen  # in this order: a bound would hide an infinity
+    given = {each.name: float(plan[:, column].sum()) for column, each in enumerate(model.plan)}
+    return model.bounded(_checked(model, moved, minute, given)), seen  # in this order: a bound would hide an infinity
 
 
 def update(
@@ -121,7 +123,7 @@ def update(
             moved = resample(model, state, logs, rng)
         else:
             moved = _pull(state, seen, off, variance, reading, rng)
-        state = model.bounded(_checked(model, moved, minute))
+        state = model.bounded(_checked(model, moved, minute, {reading.channel: reading.value}))
     return state, surprises
 
 
@@ -148,14 +150,15 @@ def _pull(state: Array, seen: Array, off: Array, variance: float, reading: Readi
     return np.asarray(centre + middle * gain + away * np.where(after > 0.0, back, 1.0))
 
 
-def _checked(model: DynamicModel, state: Array, minute: int) -> Array:
-    """Return the ensemble, or stop where a number is none."""
+def _checked(model: DynamicModel, state: Array, minute: int, given: Mapping[str, float]) -> Array:
+    """Return the ensemble, or stop where a number is none; `given` is what went into the step."""
     if np.isfinite(state).all():
         return state
     member, column = (int(each[0]) for each in np.nonzero(~np.isfinite(state)))
     names = [*(each.name for each in model.states), *(parameter.name for parameter in model.fitted)]
     raise Diverged(
-        f"The model {model.name} gave no finite {names[column]} (member {member} of {len(state)}, minute {minute}).",
+        f"The model {model.name} gave no finite {names[column]} (member {member} of {len(state)}, "
+        f"{datetime.fromtimestamp(minute * 60, UTC):%Y-%m-%d %H:%M} UTC).",
         hint="The run stops here: calibrate anew, and look at the doses of this twin.",
-        detail=dict(zip(names, state[member].tolist(), strict=True)),
+        detail={"state": dict(zip(names, state[member].tolist(), strict=True)), "inputs": dict(given)},
     )

@@ -154,7 +154,7 @@ def forecast(
     later = [dose for dose in series.doses if moment_of(dose) > track.at]  # one of this very minute is not yet felt
     laid = inputs_under(model, plan, (*track.running, *later), track.at, total, resting=track.resting)
     seen = predict(model, track, laid, every)
-    _finite(model, seen, every)
+    _finite(model, seen, every, track.at, laid)
     points: Array = np.arange(1, total // every + 1, dtype=np.float64) * every
     shown = points > lead
     courses = []
@@ -244,13 +244,15 @@ def _recent(doses: Iterable[Dose], at: datetime) -> tuple[Dose, ...]:
     return tuple(dose for dose in doses if at - _ACTS < dose.when <= at + timedelta(minutes=1))
 
 
-def _finite(model: DynamicModel, seen: Array, every: int) -> None:
+def _finite(model: DynamicModel, seen: Array, every: int, at: datetime, laid: Array) -> None:
     bad = np.argwhere(~np.isfinite(seen))
     if len(bad):
         point, member = int(bad[0][0]), int(bad[0][1])
+        when = at + timedelta(minutes=(point + 1) * every)
         raise Diverged(
-            f"The model {model.name} gave no number: member {member}, minute {(point + 1) * every}.",
-            hint="Nothing of this forecast is kept. Please report it with the model's version.",
+            f"The model {model.name} gave no number (member {member} of {seen.shape[1]}, {when:%Y-%m-%d %H:%M} UTC).",
+            hint="Nothing of this forecast is kept. Look at the doses of this twin, and calibrate anew.",
+            detail={each.name: float(laid[:, column].sum()) for column, each in enumerate(model.plan)},
         )
 
 

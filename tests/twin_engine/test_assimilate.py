@@ -178,15 +178,19 @@ def test_a_channel_that_the_model_does_not_have_is_not_taken_for_another():
     assert surprises == []
 
 
-def test_a_number_that_is_none_stops_and_names_model_member_state_and_minute():
+def test_a_number_that_is_none_stops_and_names_model_member_time_and_inputs():
     state = ensemble(50, 10.0, 2.0)
     state[7, 0] = np.nan
     with pytest.raises(Diverged) as caught:
         advance(Washout(), state, STILL, MINUTE, chance(1, MINUTE))
     told = str(caught.value)
-    assert all(word in told for word in ("washout", "level", "member 7", str(MINUTE)))
+    assert all(
+        word in told
+        for word in ("washout", "level", "member 7", f"{datetime.fromtimestamp(MINUTE * 60, UTC):%H:%M} UTC")
+    )
     assert isinstance(caught.value.detail, dict)
-    assert set(caught.value.detail) == {"level", "washout-rate", "volume"}
+    assert set(caught.value.detail["state"]) == {"level", "washout-rate", "volume"}
+    assert caught.value.detail["inputs"] == {each.name: 0.0 for each in Washout().plan}
 
 
 def test_few_members_are_followed_and_not_pulled():
