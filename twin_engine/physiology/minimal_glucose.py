@@ -185,8 +185,8 @@ class MinimalGlucose(DynamicModel):
             per_minute=8.0,
             citation=(
                 "Vettoretti M, et al. Development of an error model for a factory-calibrated continuous glucose "
-                "monitoring sensor with 10-day lifetime. Sensors 2019;19:5320 (sd of 8.1); 40 to 400 mg/dL is what sensors "
-                "tell; a change above 8 mg/dL in a minute is policy, twice what is seen in people"
+                "monitoring sensor with 10-day lifetime. Sensors 2019;19:5320 (sd of 8.1); 40 to 400 mg/dL is what "
+                "sensors tell; a change above 8 mg/dL in a minute is policy, twice what is seen in people"
             ),
         ),
         Channel(
