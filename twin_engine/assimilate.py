@@ -29,7 +29,7 @@ from twin_engine.model import Array
 from twin_engine.particles import likelihood, resample
 from twin_engine.series import Reading
 
-__all__ = ["advance", "chance", "travel", "update"]
+__all__ = ["advance", "chance", "settle", "stir", "travel", "update"]
 
 RELAX = 0.8  # share of the lost spread that is given back; chosen on virtual patients, docs/twins.md
 _MASK = (1 << 64) - 1
@@ -85,17 +85,30 @@ def travel(
     model: DynamicModel, state: Array, plan: Array, minute: int, rng: np.random.Generator, every: int
 ) -> tuple[Array, Array]:
     """Do the same as `advance`, and return also what is observed on the way, as a model's `trace` does."""
-    walk, width = _walk(model, len(plan)), len(model.states)
+    moved, drawn = stir(model, state, len(plan), rng)
+    moved, seen = model.trace(moved, plan, every)
+    given = {each.name: float(plan[:, column].sum()) for column, each in enumerate(model.plan)}
+    return settle(model, moved, drawn, minute, given), seen
+
+
+def stir(model: DynamicModel, state: Array, minutes: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Let the parameters of an ensemble walk for so many minutes; returns it, and what `settle` adds to the states."""
+    walk, width = _walk(model, minutes), len(model.states)
     normal = rng.standard_normal((len(state), len(walk.kept) + len(walk.states)))
     moved = state.copy()
     if len(walk.kept):
         drawn = normal[:, : len(walk.kept)] * walk.parameters
         moved[:, width:] = walk.centre + (moved[:, width:] - walk.centre) * walk.kept + drawn
-    moved, seen = model.trace(moved, plan, every)
-    if len(walk.states):
-        moved = moved + normal[:, len(walk.kept) :] @ walk.states
-    given = {each.name: float(plan[:, column].sum()) for column, each in enumerate(model.plan)}
-    return model.bounded(_checked(model, moved, minute, given)), seen  # in this order: a bound would hide an infinity
+    return moved, normal[:, len(walk.kept) :] @ walk.states if len(walk.states) else np.zeros(())
+
+
+def settle(model: DynamicModel, state: Array, drawn: Array, minute: int, given: Mapping[str, float]) -> Array:
+    """Add the noise of the states at the end of a step, and keep them within their bounds.
+
+    `given` is what went into the step, for the Fault. Raises `Diverged` where a number is none.
+    """
+    moved = state + drawn if drawn.ndim else state
+    return model.bounded(_checked(model, moved, minute, given))  # in this order: a bound would hide an infinity
 
 
 def update(

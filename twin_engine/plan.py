@@ -23,6 +23,7 @@ from security.errors import Misuse
 from twin_engine.dynamic import DynamicModel, PlanInput
 from twin_engine.model import Array
 from twin_engine.series import Dose
+from twin_engine.therapy import Therapy, read_therapy, write_therapy
 
 __all__ = ["LONGEST", "Plan", "check_plan", "inputs_over", "inputs_under", "rates_at", "read_plan", "write_plan"]
 
@@ -36,13 +37,14 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is done to a patient from `start` on, under a title. Doses are in the units of the model's plan inputs.
 
     `replaces` names the plan inputs of which what is on record after `start` does not count: a counterfactual meal
-    stands instead of the real one, not beside it.
+    stands instead of the real one, not beside it. Under a `therapy` the insulin is what it decides, reading by reading.
     """
 
     title: str
     start: datetime
     doses: tuple[Dose, ...] = ()
     replaces: tuple[str, ...] = ()
+    therapy: Therapy | None = None
 
 
 def check_plan(model: DynamicModel, plan: Plan) -> Plan:
@@ -196,19 +198,26 @@ def read_plan(text: str, model: DynamicModel, start: datetime) -> Plan:
     unit = "g"
     at = "+30min"            # or "+2h", or a time with its zone
     minutes = 15             # how long it takes; at once where it is left out
+
+    [therapy]                # optional: who decides on insulin
+    by = "closed-loop"       # or "basal-bolus"
+    basal = "0.9 [iU]/h"
+    carb_ratio = "10 g/[iU]"
+    correction = "40 mg/dL/[iU]"
     ```
 
     The unit has to be written: a number without one is refused. Another unit of the same dimension is converted where
     our table of units says exactly how ("0.06 kg" are 60 g), and refused otherwise.
     """
     told = _parse(text)
-    unknown = set(told) - {"title", "give", "replaces"}
+    unknown = set(told) - {"title", "give", "replaces", "therapy"}
     items = told.get("give", [])
-    replaces = told.get("replaces", [])
-    if unknown or not isinstance(items, list) or not isinstance(replaces, list):
+    replaces, therapy = told.get("replaces", []), told.get("therapy")
+    lists = isinstance(items, list) and isinstance(replaces, list)
+    if unknown or not lists or not isinstance(therapy, Mapping | None):
         raise Misuse(
             "The plan has parts that nobody knows.",
-            hint='It has a title, "replaces" and a list "give".',
+            hint='It has a title, "replaces", a list "give" and a table "therapy".',
             detail=unknown,
         )
     plan = Plan(
@@ -216,6 +225,7 @@ def read_plan(text: str, model: DynamicModel, start: datetime) -> Plan:
         start,
         tuple(_item(item, model, start) for item in items),
         tuple(map(str, replaces)),
+        None if therapy is None else read_therapy(therapy),
     )
     return check_plan(model, plan)
 
@@ -279,6 +289,12 @@ def write_plan(plan: Plan, model: DynamicModel) -> str:
         lines.append(f"at = {dose.when.isoformat()}")
         if dose.minutes:
             lines.append(f"minutes = {dose.minutes!r}")
+    if plan.therapy:
+        lines += [
+            "",
+            "[therapy]",
+            *(f"{name} = {_quoted(value)}" for name, value in write_therapy(plan.therapy).items()),
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -14,28 +14,38 @@ import msgspec
 import numpy as np
 
 from security.errors import Misuse
-from twin_engine.assimilate import chance, travel
 from twin_engine.checkpoint import floor
 from twin_engine.dynamic import Channel, DynamicModel
+from twin_engine.follow import follow
 from twin_engine.forecast import Course
 from twin_engine.hindsight import smooth
+from twin_engine.led import check_therapy, follow_led
 from twin_engine.model import Array
 from twin_engine.outcome import Measure, Outcome, Utility, measures_of, outcome_of, usual_utility
 from twin_engine.plan import Plan, check_plan, inputs_under
 from twin_engine.run import Input
 from twin_engine.series import Dose, Reading, Series
+from twin_engine.therapy import BASAL, BOLUS, MEAL
 from twin_engine.track import Track, ensemble_at
 
-__all__ = ["LONGEST", "Branch", "Comparison", "Hindsight", "Met", "counterfactual", "follow", "what_if"]
+__all__ = ["LONGEST", "Branch", "Comparison", "Hindsight", "Met", "counterfactual", "what_if"]
 
 LONGEST = 7 * 1440  # minutes; policy: what nobody foresees outweighs a plan long before
 _NOTHING = "Nothing is given, eaten or injected but what a plan says and what is on record."
 _BARE = "The courses are of the value itself, without the error of the device that measures it."
 _CHANCE = "All branches meet the same chance: what is not modelled happens to each of them alike."
+_LED = (
+    "Under a therapy each member wears a sensor of its own that errs as such sensors do, and insulin is what the "
+    "therapy then decides; a meal is announced when it begins. A simulation: no product and no prescription is so."
+)
 _REST = (
     "Of the past after this moment the doses on record are held. What else happened then is left to chance in the "
     "simulated courses; in those of hindsight it is taken from what was measured."
 )
+
+
+Way = tuple[Array, Array | None]
+"""What is seen under a plan, (points, members, channels), and the insulin that its therapy gave, (members,)."""
 
 
 class Branch(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -127,7 +137,8 @@ def what_if(
         What the track stands on, to be told with the result.
     """
     ways = _ways(model, track, plans, at, minutes, tuple(doses))
-    told = (*assumptions, _NOTHING, _BARE, _CHANCE)
+    led = (_LED,) if any(plan.therapy for plan in plans) else ()
+    told = (*assumptions, _NOTHING, _BARE, _CHANCE, *led)
     return _compared(model, track, plans, ways, utility or usual_utility(model), grounds, told)
 
 
@@ -161,65 +172,58 @@ def counterfactual(
         kind="counterfactual",
         measured=measured,
         met=tuple(met for course in found.branches[0].courses if (met := _met(course, start, measured))),
-        hindsight=tuple(_hindsight(model, (ways[0], ways[1]), start, measured, track.seed)),
+        hindsight=tuple(_hindsight(model, (ways[0][0], ways[1][0]), start, measured, track.seed)),
     )
-
-
-def follow(model: DynamicModel, state: Array, laid: Array, start: datetime, every: int, seed: int) -> Array:
-    """Follow an ensemble with the chance of what is not modelled: (points, members, channels), the start first.
-
-    `laid` is (minutes, plan inputs). The chance of each stretch of time depends on the seed and on when it ends: it is
-    the same for all plans, and the beginning of a longer course is the shorter one.
-    """
-    minute, done, wanted = int(start.timestamp()) // 60, 0, len(laid)
-    pieces = [model.measure(state)[None]]
-    while done < wanted:
-        step = _stretch(done, every)
-        plan = laid[done : done + step]
-        if len(plan) < step:  # the last stretch is walked to its end, and cut
-            plan = np.concatenate([plan, np.repeat(plan[-1:], step - len(plan), axis=0)])
-        done += step
-        state, seen = travel(model, state, plan, minute + done, chance(seed, minute + done), every)
-        pieces.append(seen)
-    return np.concatenate(pieces)[: wanted // every + 1]
-
-
-def _stretch(done: int, every: int) -> int:
-    """Return how many minutes to go with one step of noise: short ones in the first hour, where it shows."""
-    wanted = 15 if done < 60 else 60
-    return max(every, wanted // every * every)
 
 
 def _ways(
     model: DynamicModel, track: Track, plans: Sequence[Plan], at: datetime, minutes: int, doses: tuple[Dose, ...]
-) -> list[Array]:
-    """Follow each plan: (points, members, channels)."""
+) -> list[Way]:
+    """Follow each plan."""
     start, every = floor(at), model.every_minutes
     span = -(-minutes // every) * every
     _check(model, track, plans, start, span)
     state = ensemble_at(model, track, doses, start)
     recorded = (*track.running, *(dose for dose in doses if dose not in track.running))
-    laid = (inputs_under(model, plan, recorded, start, span, resting=track.resting) for plan in plans)
-    return [follow(model, state, each, start, every, track.seed) for each in laid]
+    return [_way(model, track, plan, state, recorded, start, span) for plan in plans]
+
+
+def _way(
+    model: DynamicModel,
+    track: Track,
+    plan: Plan,
+    state: Array,
+    recorded: tuple[Dose, ...],
+    start: datetime,
+    span: int,
+) -> Way:
+    """Follow one plan: what is seen, and what its therapy gave."""
+    if plan.therapy is None:
+        laid = inputs_under(model, plan, recorded, start, span, resting=track.resting)
+        return follow(model, state, laid, start, model.every_minutes, track.seed), None
+    instead = msgspec.structs.replace(plan, replaces=tuple({*plan.replaces, BASAL, BOLUS}))
+    laid = inputs_under(model, instead, recorded, start, span, resting=track.resting)
+    meals = [dose for dose in recorded if MEAL not in plan.replaces or dose.when < plan.start]
+    return follow_led(model, state, laid, start, track.seed, plan.therapy, [*meals, *plan.doses])
 
 
 def _compared(
     model: DynamicModel,
     track: Track,
     plans: Sequence[Plan],
-    ways: Sequence[Array],
+    ways: Sequence[Way],
     utility: Utility | None,
     grounds: tuple[Input, ...],
     assumptions: tuple[str, ...],
 ) -> Comparison:
     """Sum up what came of each plan; all plans begin at the same moment."""
     measures = measures_of(model)
-    answers = [_answers(model, seen, measures) for seen in ways]
+    answers = [_answers(model, seen, measures) for seen, _ in ways]
     worths = [utility.of(each) for each in answers] if utility else []
     best = _best(worths)
     branches = tuple(
-        _branch(model, plan, seen, ways[0], measures, answers[i], (worths[i], best[i]) if utility else None)
-        for i, (plan, seen) in enumerate(zip(plans, ways, strict=True))
+        _branch(model, plan, way, ways[0][0], measures, answers[i], (worths[i], best[i]) if utility else None)
+        for i, (plan, way) in enumerate(zip(plans, ways, strict=True))
     )
     ranked = sorted((b for b in branches if b.worth), key=lambda b: b.worth.value if b.worth else 0.0, reverse=True)
     return Comparison(
@@ -229,7 +233,7 @@ def _compared(
         version=model.version,
         settings=model.settings,
         at=floor(plans[0].start),
-        minutes=(len(ways[0]) - 1) * model.every_minutes,
+        minutes=(len(ways[0][0]) - 1) * model.every_minutes,
         branches=branches,
         utility=utility,
         ranking=tuple(branch.plan.title for branch in ranked),
@@ -256,6 +260,8 @@ def _check(model: DynamicModel, track: Track, plans: Sequence[Plan], start: date
         raise Misuse("Plans that are compared need titles that differ.", hint="Give each plan a title of its own.")
     for plan in plans:
         check_plan(model, plan)
+        if plan.therapy:
+            check_therapy(model, plan.therapy, plan.doses)
         if floor(plan.start) != start:
             raise Misuse("A plan begins at another moment than that from which to look.", hint="Correct its start.")
 
@@ -278,25 +284,31 @@ def _best(worths: Sequence[Array]) -> list[float]:
 def _branch(
     model: DynamicModel,
     plan: Plan,
-    seen: Array,
+    way: Way,
     reference: Array,
     measures: Sequence[Measure],
     answers: Mapping[str, Array],
     worth: tuple[Array, float] | None,
 ) -> Branch:
     units = {channel.name: channel.unit for channel in model.channels}
-    told = None
-    if worth is not None:
-        low, high = np.quantile(worth[0], (0.05, 0.95))
-        told = Outcome("worth", "Worth", "1", float(worth[0].mean()), float(low), float(high))
+    seen, insulin = way
+    outcomes = [outcome_of(each, answers[each.name], units[each.channel]) for each in measures]
+    if insulin is not None:
+        outcomes.append(_middle("insulin", "Insulin that the therapy gives", "[iU]", insulin))
+    told = None if worth is None else _middle("worth", "Worth", "1", worth[0])
     return Branch(
         plan,
         _courses(model, seen),
         () if seen is reference else _courses(model, seen - reference),
-        tuple(outcome_of(each, answers[each.name], units[each.channel]) for each in measures),
+        tuple(outcomes),
         told,
         worth[1] if worth else None,
     )
+
+
+def _middle(name: str, title: str, unit: str, values: Array) -> Outcome:
+    low, high = np.quantile(values, (0.05, 0.95))
+    return Outcome(name, title, unit, float(values.mean()), float(low), float(high))
 
 
 def _hindsight(

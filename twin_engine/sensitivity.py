@@ -216,6 +216,11 @@ def _begin(
     model: DynamicModel, track: Track, plan: Plan, at: datetime, minutes: int, doses: tuple[Dose, ...]
 ) -> tuple[datetime, Array, Array]:
     check_plan(model, plan)
+    if plan.therapy:
+        raise Misuse(
+            "What an outcome hangs on is not computed under a therapy, which decides anew for each draw.",
+            hint="Ask it of a plan without one.",
+        )
     start = floor(at)
     if start < track.at or minutes <= 0:
         raise Misuse("There is no calibration of the moment from which to look.", hint="Take it as it was then.")

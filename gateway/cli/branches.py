@@ -92,12 +92,12 @@ def show_comparison(found: Comparison, *, now: datetime | None = None) -> None:
     measured = [(r.when, r.value) for r in found.measured if r.channel == first.name]
     for line in draw_branches([b.courses[0] for b in found.branches], found.at, measured=measured, now=now):
         say(line)
-    names = [outcome.name for outcome in found.branches[0].outcomes]
+    asked = {outcome.name: outcome for branch in found.branches for outcome in branch.outcomes}
     columns = [f">{letter(number)}" for number in range(len(found.branches))]
     rows = []
-    for place, _ in enumerate(names):
-        outcomes = [branch.outcomes[place] for branch in found.branches]
-        rows.append((outcomes[0].title, _unit(outcomes[0]), *map(told, outcomes)))
+    for name, one in asked.items():
+        outcomes = [next((each for each in branch.outcomes if each.name == name), None) for branch in found.branches]
+        rows.append((one.title, _unit(one), *(told(each) if each else "" for each in outcomes)))
     if found.utility:
         rows.append((found.utility.title, "", *(told(b.worth) if b.worth else "" for b in found.branches)))
         rows.append(("Best for", "%", *(f"{100 * (b.best or 0.0):.0f}" for b in found.branches)))

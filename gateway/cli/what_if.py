@@ -23,6 +23,7 @@ from twin_engine.plan import Plan
 from twin_engine.scenario import Comparison, counterfactual, what_if
 from twin_engine.sensitivity import Sensitivity, of_parameters
 from twin_engine.series import Series, series_of
+from twin_engine.therapy import read_therapy
 
 __all__ = ["what_if_"]
 
@@ -33,6 +34,7 @@ def what_if_(
     *,
     plan: tuple[Path, ...] = (),
     give: tuple[str, ...] = (),
+    therapy: tuple[str, ...] = (),
     model: str = "glucose",
     minutes: int = 360,
     at: datetime | None = None,
@@ -55,6 +57,9 @@ def what_if_(
         A plan in a TOML or JSON file; name it several times to compare several.
     give
         Something to give, like "60 g carbohydrate over 15 min at +30min"; all of these together are one more plan.
+    therapy
+        Who decides on insulin: "closed-loop, basal 0.9 [iU]/h, carb_ratio 10 g/[iU], correction 40 mg/dL/[iU]", or
+        basal-bolus. Each is one more plan, with what --give says beside it; the insulin on record then does not count.
     model
         The model's name; "twin model list" lists them.
     minutes
@@ -71,8 +76,8 @@ def what_if_(
     sensitivity
         Tell also which of this patient's parameters the first outcome of the last plan hangs on.
     """
-    if not plan and not give:
-        raise Misuse("There is no plan.", hint="Name one with --plan FILE or --give.")
+    if not plan and not give and not therapy:
+        raise Misuse("There is no plan.", hint="Name one with --plan FILE, --give or --therapy.")
     if counterfactual and at is None:
         raise Misuse("What would have happened needs a moment from which on.", hint="Name it with --at.")
     with Home.open(load_settings(options.home), create=False) as home:
@@ -85,6 +90,10 @@ def what_if_(
         plans = [read_plan_file(path, chosen, start) for path in plan]
         if give:
             plans.append(read_orders(give, ", ".join(give), chosen, start))
+        given = plans[-1].doses if give else ()
+        if counterfactual and give and therapy:
+            plans.pop()  # what is given is then part of the one plan that is asked about
+        plans += [Plan(str(each), start, given, therapy=each) for each in map(read_therapy, therapy)]
         worth = read_utility_file(utility, chosen) if utility else None
         series = series_of(chosen, found.facts) if counterfactual else found.series
         result = _ask(found, plans, series, start, minutes, worth, counterfactual)

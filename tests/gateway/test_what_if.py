@@ -93,6 +93,22 @@ class TestWhatIf:
         again = ask("compare", done.json["run"][:12], "--format", "json")
         assert again.json["runs"][0]["result"] == done.json["result"]
 
+    def test_a_closed_loop_is_compared_with_what_a_person_would_do(self, ask, twin):
+        settings = "basal 0.8 [iU]/h, carb_ratio 12 g/[iU], correction 50 mg/dL/[iU]"
+        therapies = ("--therapy", f"closed-loop, {settings}", "--therapy", f"basal-bolus, {settings}")
+        done = ask("what-if", twin[:8], "--give", MEAL, *therapies, "--minutes", "180")
+        assert done.status == 0, done.err
+        assert "Insulin that the therapy gives" in done.out
+        assert "a sensor of its own" in " ".join(done.out.split())
+        done = ask("what-if", twin[:8], "--give", MEAL, *therapies, "--minutes", "180", "--format", "json")
+        nothing, eaten, loop, pen = done.json["result"]["branches"]
+        assert "insulin" not in outcomes(nothing) | outcomes(eaten)
+        assert outcomes(loop)["insulin"] > 4.0
+        assert pen["plan"]["therapy"]["by"] == "basal-bolus"
+        done = ask("what-if", twin[:8], "--therapy", "closed-loop, basal 0.8")
+        assert done.status == 2
+        assert "carb_ratio" in done.err
+
     def test_it_is_drawn_and_said_to_be_simulated(self, ask, twin):
         done = ask("what-if", twin[:8], "--give", MEAL, "--minutes", "120", "--sensitivity")
         assert done.status == 0, done.err

@@ -12,10 +12,11 @@ import pytest
 from security.errors import Misuse
 from tests.twin_engine.washout import LEVEL, Washout
 from twin_engine import Array
+from twin_engine.follow import follow
 from twin_engine.outcome import GRI, Measure, Utility, measures_of, read_utility, usual_utility
 from twin_engine.physiology.minimal_glucose import MinimalGlucose
 from twin_engine.plan import Plan, inputs_under
-from twin_engine.scenario import Comparison, counterfactual, follow, what_if
+from twin_engine.scenario import Comparison, counterfactual, what_if
 from twin_engine.series import Dose, Reading, Series
 from twin_engine.track import Track, begin
 
