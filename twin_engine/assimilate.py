@@ -16,7 +16,7 @@ starting again from a checkpoint and replaying give the same bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -87,8 +87,7 @@ def travel(
     """Do the same as `advance`, and return also what is observed on the way, as a model's `trace` does."""
     moved, drawn = stir(model, state, len(plan), rng)
     moved, seen = model.trace(moved, plan, every)
-    given = {each.name: float(plan[:, column].sum()) for column, each in enumerate(model.plan)}
-    return settle(model, moved, drawn, minute, given), seen
+    return settle(model, moved, drawn, minute, plan), seen
 
 
 def stir(model: DynamicModel, state: Array, minutes: int, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -102,13 +101,13 @@ def stir(model: DynamicModel, state: Array, minutes: int, rng: np.random.Generat
     return moved, normal[:, len(walk.kept) :] @ walk.states if len(walk.states) else np.zeros(())
 
 
-def settle(model: DynamicModel, state: Array, drawn: Array, minute: int, given: Mapping[str, float]) -> Array:
+def settle(model: DynamicModel, state: Array, drawn: Array, minute: int, plan: Array) -> Array:
     """Add the noise of the states at the end of a step, and keep them within their bounds.
 
-    `given` is what went into the step, for the Fault. Raises `Diverged` where a number is none.
+    `plan`, (minutes, plan inputs), is what went into the step, for the Fault. Raises `Diverged` where a number is none.
     """
     moved = state + drawn if drawn.ndim else state
-    return model.bounded(_checked(model, moved, minute, given))  # in this order: a bound would hide an infinity
+    return model.bounded(_checked(model, moved, minute, plan))  # in this order: a bound would hide an infinity
 
 
 def update(
@@ -136,7 +135,7 @@ def update(
             moved = resample(model, state, logs, rng)
         else:
             moved = _pull(state, seen, off, variance, reading, rng)
-        state = model.bounded(_checked(model, moved, minute, {reading.channel: reading.value}))
+        state = model.bounded(_checked(model, moved, minute, reading))
     return state, surprises
 
 
@@ -163,15 +162,19 @@ def _pull(state: Array, seen: Array, off: Array, variance: float, reading: Readi
     return np.asarray(centre + middle * gain + away * np.where(after > 0.0, back, 1.0))
 
 
-def _checked(model: DynamicModel, state: Array, minute: int, given: Mapping[str, float]) -> Array:
+def _checked(model: DynamicModel, state: Array, minute: int, given: Array | Reading) -> Array:
     """Return the ensemble, or stop where a number is none; `given` is what went into the step."""
     if np.isfinite(state).all():
         return state
     member, column = (int(each[0]) for each in np.nonzero(~np.isfinite(state)))
+    if isinstance(given, Reading):
+        inputs = {given.channel: given.value}
+    else:
+        inputs = {each.name: float(given[:, column].sum()) for column, each in enumerate(model.plan)}
     names = [*(each.name for each in model.states), *(parameter.name for parameter in model.fitted)]
     raise Diverged(
         f"The model {model.name} gave no finite {names[column]} (member {member} of {len(state)}, "
         f"{datetime.fromtimestamp(minute * 60, UTC):%Y-%m-%d %H:%M} UTC).",
         hint="The run stops here: calibrate anew, and look at the doses of this twin.",
-        detail={"state": dict(zip(names, state[member].tolist(), strict=True)), "inputs": dict(given)},
+        detail={"state": dict(zip(names, state[member].tolist(), strict=True)), "inputs": inputs},
     )

@@ -112,7 +112,7 @@ def follow_led(
                 total[member] += (rate * every / 60.0 + units) if at < wanted else 0.0
             state, seen = _each(model, state, given[:, at : at + every], every)
             pieces.append(seen[None])
-        state = settle(model, state, drawn, end, {MEAL: float(laid[done : done + step, names.index(MEAL)].sum())})
+        state = settle(model, state, drawn, end, given[0, done : done + step])
         seen = model.measure(state)
     return np.concatenate(pieces)[: wanted // every + 1], total
 
