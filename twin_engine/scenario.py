@@ -6,7 +6,7 @@ numbers), so that a difference between two plans is the plans', and much surer t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -14,14 +14,15 @@ import msgspec
 import numpy as np
 
 from security.errors import Misuse
+from twin_engine.branch import Branch, Way, answers_of, best_of, branch_of, course_of, minutes_of
 from twin_engine.checkpoint import floor
-from twin_engine.dynamic import Channel, DynamicModel
+from twin_engine.dynamic import DynamicModel
 from twin_engine.follow import follow
 from twin_engine.forecast import Course
 from twin_engine.hindsight import smooth
 from twin_engine.led import check_therapy, follow_led
 from twin_engine.model import Array
-from twin_engine.outcome import Measure, Outcome, Utility, measures_of, outcome_of, usual_utility
+from twin_engine.outcome import Utility, measures_of, usual_utility
 from twin_engine.plan import Plan, check_plan, inputs_under
 from twin_engine.run import Input
 from twin_engine.series import Dose, Reading, Series
@@ -42,25 +43,6 @@ _REST = (
     "Of the past after this moment the doses on record are held. What else happened then is left to chance in the "
     "simulated courses; in those of hindsight it is taken from what was measured."
 )
-
-
-Way = tuple[Array, Array | None]
-"""What is seen under a plan, (points, members, channels), and the insulin that its therapy gave, (members,)."""
-
-
-class Branch(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One way from the common start: its plan, its courses, and how they differ from those of the reference.
-
-    `differences` are of paired members; `worth` is the declared utility, and `best` the share of the members for whom
-    no other plan has more of it.
-    """
-
-    plan: Plan
-    courses: tuple[Course, ...]
-    differences: tuple[Course, ...]
-    outcomes: tuple[Outcome, ...]
-    worth: Outcome | None = None
-    best: float | None = None
 
 
 class Met(msgspec.Struct, frozen=True):
@@ -218,11 +200,11 @@ def _compared(
 ) -> Comparison:
     """Sum up what came of each plan; all plans begin at the same moment."""
     measures = measures_of(model)
-    answers = [_answers(model, seen, measures) for seen, _ in ways]
+    answers = [answers_of(model, seen, measures) for seen, _ in ways]
     worths = [utility.of(each) for each in answers] if utility else []
-    best = _best(worths)
+    best = best_of(worths)
     branches = tuple(
-        _branch(model, plan, way, ways[0][0], measures, answers[i], (worths[i], best[i]) if utility else None)
+        branch_of(model, plan, way, ways[0][0], measures, answers[i], (worths[i], best[i]) if utility else None)
         for i, (plan, way) in enumerate(zip(plans, ways, strict=True))
     )
     ranked = sorted((b for b in branches if b.worth), key=lambda b: b.worth.value if b.worth else 0.0, reverse=True)
@@ -266,89 +248,18 @@ def _check(model: DynamicModel, track: Track, plans: Sequence[Plan], start: date
             raise Misuse("A plan begins at another moment than that from which to look.", hint="Correct its start.")
 
 
-def _answers(model: DynamicModel, seen: Array, measures: Sequence[Measure]) -> dict[str, Array]:
-    """Ask each member; the start is all plans' and does not count."""
-    columns = {channel.name: column for column, channel in enumerate(model.channels)}
-    return {each.name: each.of(seen[1:, :, columns[each.channel]], model.every_minutes) for each in measures}
-
-
-def _best(worths: Sequence[Array]) -> list[float]:
-    """Return for each branch the share of the members for whom it is the best; who shares a place shares the member."""
-    if not worths:
-        return []
-    all_ = np.stack(worths)
-    first = all_ == all_.max(axis=0)
-    return [float(share) for share in (first / first.sum(axis=0)).mean(axis=1)]
-
-
-def _branch(
-    model: DynamicModel,
-    plan: Plan,
-    way: Way,
-    reference: Array,
-    measures: Sequence[Measure],
-    answers: Mapping[str, Array],
-    worth: tuple[Array, float] | None,
-) -> Branch:
-    units = {channel.name: channel.unit for channel in model.channels}
-    seen, insulin = way
-    outcomes = [outcome_of(each, answers[each.name], units[each.channel]) for each in measures]
-    if insulin is not None:
-        outcomes.append(_middle("insulin", "Insulin that the therapy gives", "[iU]", insulin))
-    told = None if worth is None else _middle("worth", "Worth", "1", worth[0])
-    return Branch(
-        plan,
-        _courses(model, seen),
-        () if seen is reference else _courses(model, seen - reference),
-        tuple(outcomes),
-        told,
-        worth[1] if worth else None,
-    )
-
-
-def _middle(name: str, title: str, unit: str, values: Array) -> Outcome:
-    low, high = np.quantile(values, (0.05, 0.95))
-    return Outcome(name, title, unit, float(values.mean()), float(low), float(high))
-
-
 def _hindsight(
     model: DynamicModel, ways: tuple[Array, Array], start: datetime, measured: Sequence[Reading], seed: int
 ) -> Iterator[Hindsight]:
     """Smooth both courses of each channel that was measured."""
     factual, other = ways
-    minutes = _minutes(model, factual)
+    minutes = minutes_of(model, factual)
     for column, channel in enumerate(model.channels):
         readings = [reading for reading in measured if reading.channel in channel.names]
         if readings:
             pair = smooth(factual[:, :, column], other[:, :, column], minutes, start, readings, seed)
             seen = np.stack([*pair, pair[1] - pair[0]])
-            yield Hindsight(*(_course(channel, minutes, np.sort(each, axis=1)) for each in seen))
-
-
-def _courses(model: DynamicModel, seen: Array) -> tuple[Course, ...]:
-    """Sum up each channel by the median and the middle 90 % of the members."""
-    ordered = np.sort(np.ascontiguousarray(seen.transpose(2, 0, 1)), axis=2)
-    minutes = _minutes(model, seen)
-    return tuple(_course(channel, minutes, ordered[i]) for i, channel in enumerate(model.channels))
-
-
-def _minutes(model: DynamicModel, seen: Array) -> Array:
-    return np.arange(len(seen), dtype=np.float64) * model.every_minutes
-
-
-def _course(channel: Channel, minutes: Array, ordered: Array) -> Course:
-    """Sum up ordered members (points, members)."""
-    median, low, high = (_at(ordered, share) for share in (0.5, 0.05, 0.95))
-    return Course(channel.name, channel.title, channel.unit, tuple(minutes.tolist()), median, low, high)
-
-
-def _at(ordered: Array, share: float) -> tuple[float, ...]:
-    """Take a quantile of ordered members (points, members), as numpy does by default; a thousandth is enough."""
-    place = share * (ordered.shape[1] - 1)
-    low = int(place)
-    high = min(low + 1, ordered.shape[1] - 1)
-    values = ordered[:, low] + (place - low) * (ordered[:, high] - ordered[:, low])
-    return tuple(np.round(values, 3).tolist())
+            yield Hindsight(*(course_of(channel, minutes, np.sort(each, axis=1)) for each in seen))
 
 
 def _met(course: Course, start: datetime, measured: Sequence[Reading]) -> Met | None:

@@ -21,7 +21,7 @@ from gateway.settings import load_settings
 from gateway.simulation import open_twin
 from security.errors import Fault, Misuse
 from twin_engine import Missing
-from twin_engine.plan import write_plan
+from twin_engine.plan_text import write_plan
 from twin_engine.rehearsal import Rehearsal
 
 __all__ = ["rehearse_"]

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from security.errors import Misuse
 from tests.twin_engine.washout import Washout
 from twin_engine.physiology.minimal_glucose import MinimalGlucose
-from twin_engine.plan import Plan, check_plan, inputs_over, inputs_under, rates_at, read_plan, write_plan
+from twin_engine.plan import Plan, check_plan, inputs_over, inputs_under, rates_at
+from twin_engine.plan_text import read_plan, write_plan
 from twin_engine.series import Dose
 
 START = datetime(2026, 3, 1, 6, 0, tzinfo=UTC)

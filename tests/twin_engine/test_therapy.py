@@ -11,7 +11,8 @@ from security.errors import Misuse, UnknownName
 from tests.twin_engine.washout import Washout
 from twin_engine.outcome import measures_of
 from twin_engine.physiology.minimal_glucose import MinimalGlucose
-from twin_engine.plan import Plan, read_plan, write_plan
+from twin_engine.plan import Plan
+from twin_engine.plan_text import read_plan, write_plan
 from twin_engine.scenario import Comparison, what_if
 from twin_engine.sensitivity import of_parameters
 from twin_engine.series import Dose, Reading, Series
