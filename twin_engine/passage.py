@@ -158,11 +158,11 @@ def running_at(model: DynamicModel, doses: Iterable[Dose], at: datetime) -> tupl
         delay = timedelta(minutes=each.delay)
         mine = [(floor(dose.when) + delay, dose) for dose in given if dose.input == each.name]
         if each.kind == "rate":
-            begun = sum(first <= at for first, _ in mine)
-            mine = mine[max(begun - 1, 0) :]
+            lasting = [number for number, (first, dose) in enumerate(mine) if first <= at and not dose.minutes]
+            mine = mine[lasting[-1] if lasting else 0 :]
         for first, dose in mine:
             minutes = max(round(dose.minutes), 1 if each.kind == "dose" else 0)
-            holds = each.kind == "rate" and not minutes
+            holds = each.kind == "rate" and not dose.minutes
             if holds or first > at or first + timedelta(minutes=minutes) > at:
                 kept.append(dose)
     return tuple(kept)

@@ -104,8 +104,8 @@ def inputs_over(
 
     Minute i is [start + i, start + i + 1); what is given in it counts in it, later by the input's `delay`. A dose over
     several minutes is spread evenly, from the minute in which it begins; what falls before `start` or behind the end is
-    left out. A rate holds for its `minutes`, or until the next of its input where that is 0, and ends earlier where the
-    next begins; where none holds, `resting` tells the value, else the input's own.
+    left out. A rate holds for its `minutes`, or until the next one of that kind where that is 0; behind a passing rate
+    the one comes back that held before it, as pumps do. Where none holds, `resting` tells the value, else the input's.
     """
     laid = np.zeros((minutes, len(model.plan)))
     given = sorted(doses)
@@ -116,12 +116,10 @@ def inputs_over(
                 _spread(laid[:, column], dose, _minute(dose.when, start) + each.delay)
         else:
             laid[:, column] = (resting or {}).get(each.name, each.resting)
-            begins = [math.floor(_minute(dose.when, start) + each.delay) for dose in mine]
-            for number, dose in enumerate(mine):
-                end = begins[number] + round(dose.minutes) if dose.minutes else minutes
-                if number + 1 < len(mine):
-                    end = min(end, begins[number + 1])
-                laid[max(begins[number], 0) : max(end, 0), column] = dose.amount
+            for dose in mine:
+                first = math.floor(_minute(dose.when, start) + each.delay)
+                end = first + round(dose.minutes) if dose.minutes else minutes
+                laid[max(first, 0) : max(end, 0), column] = dose.amount
     return laid
 
 
@@ -158,9 +156,9 @@ def rates_at(model: DynamicModel, doses: Iterable[Dose], moment: datetime) -> di
     """Tell each rate in force at a moment, as given (without the input's delay)."""
     told = {each.name: each.resting for each in model.plan if each.kind == "rate"}
     for dose in sorted(doses):
-        if dose.input in told and dose.when <= moment:
-            over = dose.minutes and moment >= dose.when + timedelta(minutes=dose.minutes)
-            told[dose.input] = next(e.resting for e in model.plan if e.name == dose.input) if over else dose.amount
+        holds = not dose.minutes or moment < dose.when + timedelta(minutes=dose.minutes)
+        if dose.input in told and dose.when <= moment and holds:
+            told[dose.input] = dose.amount
     return told
 
 

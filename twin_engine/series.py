@@ -63,7 +63,7 @@ class Reading(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
 class Dose(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
     """One amount of a plan input, given from `when` on over `minutes` (0: at once); or, of a rate, its new value.
 
-    A rate holds for `minutes`, or until the next one where that is 0.
+    A rate holds for `minutes`, or until the next one of that kind where that is 0; what passes lets it come back.
     """
 
     when: datetime

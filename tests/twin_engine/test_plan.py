@@ -188,6 +188,16 @@ class TestLaying:
         assert found[:, 0].sum() == pytest.approx(2.5 + 30.0)
         assert set(found[:, 1]) == {2.0}
 
+    def test_behind_a_passing_rate_on_record_the_one_before_comes_back(self):
+        doses = (Dose(after(0), "pump", 3.0), Dose(after(2), "pump", 9.0, 10.0), Dose(after(4), "pump", 1.0, 3.0))
+        assert (
+            inputs_over(MODEL, doses, START, 14)[:, 1].tolist()
+            == [3.0] * 2 + [9.0] * 2 + [1.0] * 3 + [9.0] * 5 + [3.0] * 2
+        )
+        assert [rates_at(MODEL, doses, after(m))["pump"] for m in (1, 3, 5, 8, 12)] == [3.0, 9.0, 1.0, 9.0, 3.0]
+        later = (*doses, Dose(after(6), "pump", 5.0))
+        assert inputs_over(MODEL, later, START, 14)[6:, 1].tolist() == [5.0] * 8
+
     def test_the_rates_in_force_are_told(self):
         doses = [Dose(after(-90), "pump", 3.0), Dose(after(-5), "pump", 5.0, 3.0)]
         assert rates_at(MODEL, doses, after(-10)) == {"pump": 3.0}
