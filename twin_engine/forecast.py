@@ -91,10 +91,10 @@ def learn(
             skill.take(reading)
             skill.look(model, (), np.full(POINTS, reading.value), _blind(model))
         return skill
-    first = series.readings[0].when
+    first = moment_of(series.readings[0])
     known = first + _FIRST if series.readings[-1].when - first > 2 * _FIRST else first
     track = begin(model, inputs, series, members=members, seed=seed, until=known)
-    waiting = {reading.when.replace(second=0, microsecond=0): reading for reading in readings}
+    waiting = {moment_of(reading): reading for reading in readings}
     times = [dose.when for dose in series.doses]
     for when, state in walk(model, track, series):
         met = waiting.get(when)
@@ -176,7 +176,7 @@ def forecast(
                 tuple(sd[shown].tolist()),
             )
         )
-    last = max((r.when for r in series.readings if r.when <= at), default=track.at)
+    last = next((r.when for r in reversed(series.readings) if moment_of(r) <= at), track.at)
     notes = list(assumptions)
     if at - last > STALE:
         notes.append(f"The last reading is {int((at - last).total_seconds() // 60)} minutes older than this forecast.")
