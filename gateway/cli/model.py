@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from gateway.cli.model_parts import as_json, parts_of
 from gateway.cli.terminal import Options, print_json, print_table, say
+from gateway.evidence import evidence_of
 from gateway.settings import load_settings
 from security.errors import UnknownName
-from twin_engine import TwinModel, check_model, models
+from twin_engine import TwinModel, models
 
 __all__ = ["check_", "list_", "show_"]
 
@@ -33,7 +35,7 @@ def list_(*, options: Options = Options()) -> None:
 
 
 def show_(name: str, /, *, options: Options = Options()) -> None:
-    """Show what a model needs, gives and assumes, and its evidence.
+    """Show what a model needs, gives, assumes and is made of; a card has its evidence.
 
     Parameters
     ----------
@@ -42,61 +44,51 @@ def show_(name: str, /, *, options: Options = Options()) -> None:
     """
     model = _model(name, options)
     if options.json:
-        print_json(
-            {
-                "name": model.name,
-                "version": model.version,
-                "needs": [asdict(n) for n in model.needs],
-                "card": asdict(model.card),
-                "settings": model.settings,
-            }
-        )
+        print_json(as_json(model))
         return
     say(f"{model.title} ({model.name} {model.version})")
     say(model.citation)
     say(f"For: {model.population}")
-    print_table(
-        "Needs",
-        ["Name", "What", "Unit", ">From", ">To", "Not older than"],
-        (
-            (
-                n.name,
-                n.title,
-                n.unit,
-                f"{n.bounds[0]:g}",
-                f"{n.bounds[1]:g}",
-                f"{n.max_age_days} days ({n.age_why})" if n.max_age_days else "",
-            )
-            for n in model.needs
-        ),
-    )
-    print_table(
-        "Gives", ["Name", "What", "Unit", "Reference"], ((y.name, y.title, y.unit, y.reference) for y in model.yields)
-    )
+    for part in parts_of(model):
+        print_table(part.title, part.columns, part.rows)
     for field, text in asdict(model.card).items():
         say(f"{field.replace('_', ' ').capitalize()}: {text}")
-    if settings := model.settings:
-        say("Settings: " + ", ".join(f"{k} = {v}" for k, v in settings.items()))
 
 
 def check_(name: str, /, *, options: Options = Options()) -> int:
     """Check that a model keeps the contract; the same checks run on models from outside.
 
+    Of a model that moves in time it also tells what half the step changes, and which states leave their bounds under a
+    plan that is all that the model takes.
+
     Parameters
     ----------
     name
         The model's name.
     """
     model = _model(name, options)
-    problems = check_model(model)
+    evidence = evidence_of(model)
+    problems = evidence.findings
     if options.json:
-        print_json({"model": model.name, "ok": not problems, "problems": problems})
+        print_json(
+            {
+                "model": model.name,
+                "ok": not problems,
+                "problems": [asdict(problem) for problem in problems],
+                "steps": [asdict(step) | {"order": step.order} for step in evidence.steps],
+                "at_the_limits": evidence.at_the_limits,
+            }
+        )
     elif problems:
         say(f"{model.name} {model.version} does not keep the contract:")
         for problem in problems:
-            say(f"  {problem}")
+            say(f"  {problem.rule}: {problem.says} {problem.do}")
     else:
         say(f"{model.name} {model.version} keeps the contract.")
+        for step in evidence.steps:
+            say(f"  {step}")
+        for said in evidence.at_the_limits:
+            say(f"  With a plan at its upper bounds: {said}")
     return 1 if problems else 0
 
 

@@ -13,6 +13,7 @@ import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 __all__ = ["Options", "note", "print_json", "print_table", "progress", "say"]
 
@@ -53,7 +54,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     for column in columns:
         table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(Text(str(cell)) for cell in row))  # as it is: [iU] is a unit, and no markup
     console = _out if _out.is_terminal else Console(highlight=False, width=200)
     console.print(table)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -158,12 +159,12 @@ class DallaMan(DynamicModel):
     @property
     def glucose_at_rest(self) -> float:
         """Glucose in plasma of the body at rest, mg/dL."""
-        return self._glucose()[0] / self.body.vg
+        return _at_rest(self.body)[0] / self.body.vg
 
     def rest(self, inputs: Mapping[str, float], parameters: Array) -> Array:
         """Return the body's steady state with an empty stomach."""
         p = self.body
-        plasma, tissue = self._glucose()
+        plasma, tissue = _at_rest(self.body)
         state = np.zeros(len(_STATES))
         state[3], state[4] = plasma, tissue
         state[5], state[6] = p.insulin * (p.m2 + p.m4) / p.m1, p.insulin
@@ -171,19 +172,6 @@ class DallaMan(DynamicModel):
         state[10] = p.secretion / p.gamma
         state[WEIGHT] = inputs["body-weight"]
         return np.tile(state, (len(parameters), 1))
-
-    def _glucose(self) -> tuple[float, float]:
-        """Find glucose in plasma and tissue at rest, mg/kg: as much is made as used."""
-        p = self.body
-        low, high, tissue = 0.0, _MOST, 0.0
-        for _ in range(80):
-            plasma = (low + high) / 2.0
-            linear = p.k2 * p.km0 + p.vm0 - p.k1 * plasma
-            tissue = (np.sqrt(linear**2 + 4.0 * p.k1 * p.k2 * p.km0 * plasma) - linear) / (2.0 * p.k2)
-            made = p.kp1 - p.kp2 * plasma - p.kp3 * p.insulin / p.vi - p.kp4 * p.secretion / p.gamma
-            lost = p.fcns + p.ke1 * max(0.0, plasma - p.ke2) + p.k1 * plasma - p.k2 * tissue
-            low, high = (plasma, high) if max(0.0, made) > lost else (low, plasma)
-        return low, float(tissue)
 
     def trace(self, state: Array, plan: Array, every: int) -> tuple[Array, Array]:
         """Follow an ensemble; glucose in plasma is observed. Raises `Misuse` on a plan outside the bounds."""
@@ -237,6 +225,20 @@ class DallaMan(DynamicModel):
         wanted = np.maximum(p.beta * (glucose - self.glucose_at_rest), -p.secretion)
         out[11] = p.alpha * (wanted - provision)
         return out
+
+
+@lru_cache(maxsize=64)  # the slopes ask for it at each step
+def _at_rest(p: MealBody) -> tuple[float, float]:
+    """Find glucose in plasma and tissue at rest, mg/kg: as much is made as used."""
+    low, high, tissue = 0.0, _MOST, 0.0
+    for _ in range(80):
+        plasma = (low + high) / 2.0
+        linear = p.k2 * p.km0 + p.vm0 - p.k1 * plasma
+        tissue = (np.sqrt(linear**2 + 4.0 * p.k1 * p.k2 * p.km0 * plasma) - linear) / (2.0 * p.k2)
+        made = p.kp1 - p.kp2 * plasma - p.kp3 * p.insulin / p.vi - p.kp4 * p.secretion / p.gamma
+        lost = p.fcns + p.ke1 * max(0.0, plasma - p.ke2) + p.k1 * plasma - p.k2 * tissue
+        low, high = (plasma, high) if max(0.0, made) > lost else (low, plasma)
+    return low, float(tissue)
 
 
 def _begin(x: Array, row: Array) -> Array:

@@ -1,0 +1,1 @@
+"""The contract of a model, rule by rule; `twin_engine.check` asks them all."""

@@ -1,0 +1,83 @@
+"""How much of a course is the time step's: the same course with half the step, and with a quarter."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+from twin_engine.checks.course import FULL, LIGHT, lay
+from twin_engine.dynamic import DynamicModel
+
+__all__ = ["Halving", "halve_steps"]
+
+ENOUGH = 0.5  # policy: of a channel's error, that half the step may change under a light plan
+NOTHING = 0.01  # of a channel's error: less is not looked at
+NEARER = 0.9  # how much of the change the next halving may make at most
+
+
+@dataclass(frozen=True, slots=True)
+class Halving:
+    """What half the step changes in a channel over a course, and a quarter of it.
+
+    Parameters
+    ----------
+    sd
+        Standard deviation of the channel's measurement, in `unit`.
+    substeps
+        Into how many steps the model divides a minute.
+    plan
+        "light": a twentieth of the way between the bounds of each plan input; "full": at the upper bounds.
+    half, quarter
+        The greatest change from the model's own step to half of it, and from there to a quarter, in `unit`.
+    """
+
+    channel: str
+    unit: str
+    sd: float
+    substeps: int
+    plan: Literal["light", "full"]
+    half: float
+    quarter: float
+
+    @property
+    def order(self) -> float | None:
+        """By which power of the step the error falls, as seen; `None` where there is too little to tell."""
+        if self.half <= 1e-9 * self.sd or self.quarter <= 0.0:
+            return None
+        return math.log2(self.half / self.quarter)
+
+    @property
+    def fine(self) -> bool:
+        """Whether the step is short enough."""
+        return self.half <= NOTHING * self.sd or (self.half <= ENOUGH * self.sd and self.quarter <= NEARER * self.half)
+
+    def __str__(self) -> str:
+        told = f"{self.channel}, {self.plan} plan: with half the step"
+        if self.order is None:
+            return f"{told} nothing changes."
+        text = (
+            f"{told} it changes by at most {self.half:.2g} {self.unit} ({self.half / self.sd:.2g} of its error of "
+            f"{self.sd:g}), with a quarter by a further {self.quarter:.2g}"
+        )
+        return f"{text}: order {self.order:.1f}."
+
+
+def halve_steps(model: DynamicModel, plan: Literal["light", "full"] = "light") -> tuple[Halving, ...]:
+    """Follow one course with the model's step, half of it and a quarter, and return what that changes, by channel.
+
+    Raises what the model's `trace` raises: `Misuse` for a plan that it does not take, `Diverged` for lost numbers.
+    """
+    laid = lay(model, LIGHT if plan == "light" else FULL)
+    courses = [
+        replace(model, substeps=model.substeps * times).trace(laid.state, laid.plan, laid.every)[1]
+        for times in (1, 2, 4)
+    ]
+    half, quarter = (np.abs(one - other).max(axis=(0, 1)) for one, other in pairwise(courses))
+    return tuple(
+        Halving(channel.name, channel.unit, channel.sd, model.substeps, plan, float(half[i]), float(quarter[i]))
+        for i, channel in enumerate(model.channels)
+    )
