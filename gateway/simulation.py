@@ -77,8 +77,12 @@ def open_twin(home: Home, twin: str, as_of: datetime | None = None) -> TwinRecor
 
 
 def closed_kinds(home: Home, record: TwinRecord) -> frozenset[str]:
-    """Say of which kinds the twin's lists are proven whole: every source of theirs certified them at its last pull."""
-    pulls = [home.store.last_pull(source) for source in {resource.source for resource in record.resources}]
+    """Say of which kinds the twin's lists are proven whole: every source of theirs certified them at its last pull.
+
+    For a twin as it was known at a past instant, what was certified later proves nothing.
+    """
+    sources = {resource.source for resource in record.resources}
+    pulls = [home.store.last_pull(source, record.as_of) for source in sources]
     certificates = [pull.certificate if pull else None for pull in pulls]
     return frozenset(
         kind

@@ -14,8 +14,24 @@ import msgspec
 from mappers.facts import Fact
 from mappers.when import When
 from twin_engine.model import Need
+from twin_engine.uncertainty import Uncertainty
 
-__all__ = ["WHYS", "Answer", "Found", "Lack", "Why", "days_since", "is_after", "lack", "named", "within_bounds"]
+__all__ = [
+    "HOWS",
+    "WHYS",
+    "Age",
+    "Answer",
+    "Found",
+    "How",
+    "Lack",
+    "Why",
+    "age_of",
+    "days_since",
+    "is_after",
+    "lack",
+    "named",
+    "within_bounds",
+]
 
 Why = Literal[
     "never-measured",
@@ -45,13 +61,33 @@ WHYS: dict[Why, str] = {
     "unproven": "Nothing is recorded, and the list cannot be proven whole.",
 }
 
+How = Literal["measured", "computed", "reported", "none recorded", "assumed absent", "imputed"]
+
+HOWS: dict[str, How] = {
+    "measured": "measured",
+    "derived": "computed",
+    "recorded": "reported",
+    "none recorded": "none recorded",
+    "assumed absent": "assumed absent",
+    "imputed": "imputed",
+}
+"""How a number came to be known, by the basis that an answer names."""
+
+
+class Age(msgspec.Struct, frozen=True):
+    """How long ago something was true, in days: between `least` and `most`, which differ where the date is partial."""
+
+    least: float
+    most: float
+
 
 class Found(msgspec.Struct, frozen=True, omit_defaults=True):
     """A number, and what it rests on.
 
     `said` is the value as a person would say it ("female", "no", "1.40"). `basis` is "measured", "derived", "recorded",
     "none recorded", "assumed absent", or "imputed" (from a declared population). `age_days` counts from the fact to the
-    time asked for. `assumption` is a sentence to be shown with the result, "" where nothing is assumed.
+    time asked for; `age` is the same as a range. `assumption` is a sentence to be shown with the result, "" where
+    nothing is assumed. `uncertainty` is what declared sources say, `None` where there is none.
     """
 
     value: float
@@ -62,6 +98,13 @@ class Found(msgspec.Struct, frozen=True, omit_defaults=True):
     when: When | None = None
     age_days: int | None = None
     assumption: str = ""
+    age: Age | None = None
+    uncertainty: Uncertainty | None = None
+
+    @property
+    def how(self) -> How:
+        """Say how it came to be known."""
+        return HOWS[self.basis]
 
 
 class Lack(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -110,3 +153,9 @@ def is_after(fact: Fact, at: datetime) -> bool:
 def days_since(when: When, at: datetime) -> int:
     """Count the whole days from a fact to a time; for a partial date, from the earliest day that it may mean."""
     return (at - when.earliest) // timedelta(days=1)
+
+
+def age_of(when: When, at: datetime) -> Age:
+    """Say how long before `at` something was: at least and at most, for a partial date."""
+    day = timedelta(days=1)
+    return Age(max((at - when.latest) / day, 0.0), max((at - when.earliest) / day, 0.0))

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+import msgspec
+
 from mappers.facts import Fact
 from mappers.when import When
-from twin_engine.answer import Answer, Found, Lack
+from twin_engine.answer import Answer, Found, Lack, age_of
 from twin_engine.dates import written_days
 from twin_engine.demographics import died_before, find_age, find_sex
 from twin_engine.history import Absence, find_medication, find_problem
 from twin_engine.measurement import find_measurement, find_status
 from twin_engine.model import Need
+from twin_engine.uncertainty import of_population, uncertainty_of
 
 __all__ = ["Profile"]
 
@@ -47,8 +50,19 @@ class Profile:
     def find(self, need: Need, when: When | None = None) -> Answer:
         """Answer a need: a number with its grounds, or why there is none.
 
-        `when` is the time of another fact at which an age is asked; by default the time of the profile.
+        `when` is the time of another fact at which an age is asked; by default the time of the profile. What is found
+        carries its age, and its uncertainty where a source declares one.
         """
+        answer = self._find(need, when)
+        if not isinstance(answer, Found):
+            return answer
+        age = age_of(answer.when, self.at) if answer.when else None
+        uncertainty = answer.uncertainty
+        if answer.basis == "measured":
+            uncertainty = uncertainty_of(answer.facts[0].name, answer.value, answer.unit)
+        return msgspec.structs.replace(answer, age=age, uncertainty=uncertainty)
+
+    def _find(self, need: Need, when: When | None) -> Answer:
         match need.kind:
             case "measurement":
                 return _imputed(need, find_measurement(need, self.facts, self.at))
@@ -80,4 +94,5 @@ def _imputed(need: Need, answer: Answer) -> Answer:
         return answer
     prior = need.imputed
     said = f"{need.title}: not known; taken from a population ({need.imputed_from}), {prior}."
-    return Found(prior.centre, f"{prior.centre:g}", need.unit, "imputed", assumption=said)
+    known = of_population(prior, need.imputed_from)
+    return Found(prior.centre, f"{prior.centre:g}", need.unit, "imputed", assumption=said, uncertainty=known)

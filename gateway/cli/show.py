@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.cli.orders import utc
 from gateway.cli.terminal import Options, print_json, print_table, say
 from gateway.home import Home
 from gateway.settings import load_settings
@@ -12,8 +14,10 @@ from gateway.simulation import open_twin
 from gateway.wording import said_name, said_value
 from mappers.facts import Fact
 from mappers.ledger import REASONS
+from security.errors import Misuse
+from twin_engine.chronology import sort_facts
 
-__all__ = ["show_"]
+__all__ = ["fact_json", "show_"]
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
@@ -22,9 +26,12 @@ def show_(
     twin: str,
     /,
     *,
+    at: datetime | None = None,
     as_of: datetime | None = None,
     kind: str | None = None,
     limit: int = 60,
+    web: bool = False,
+    port: int = 0,
     options: Options = Options(),
 ) -> None:
     """Show one twin: the timeline of its facts with their sources, and what was refused. Reading it is recorded.
@@ -33,18 +40,31 @@ def show_(
     ----------
     twin
         The twin's id, or the beginning of it.
+    at
+        What was true by this time (UTC where no zone is told): facts whose clinical time is not after it. Those whose
+        date leaves it open, or that have none, are listed apart.
     as_of
-        What was known at this time (UTC where no zone is told), such as 2026-11-24T10:00.
+        What was known at this time, such as 2026-11-24T10:00, whenever it was true.
     kind
         Only facts of this kind: measurement, condition, medication, procedure, allergy, immunisation, encounter,
         report, demographic.
     limit
         How many facts to list at most, newest first; 0 lists all.
+    web
+        Show it as a page in a browser on this machine, as it is now, until Ctrl-C: there forecasts, warnings and
+        what-ifs stand, too.
+    port
+        Port of the page; 0 takes a free one.
     """
-    moment = as_of.replace(tzinfo=UTC) if as_of and as_of.tzinfo is None else as_of
+    if web:
+        _serve(twin, port, options, past=bool(at or as_of))
+        return
+    known, true = utc(as_of), utc(at)
     with Home.open(load_settings(options.home), create=False) as home:
-        record = open_twin(home, twin, moment)
-    facts = sorted((f for f in record.facts if kind in (None, f.kind)), key=_newest, reverse=True)
+        record = open_twin(home, twin, known)
+    chosen = [f for f in record.facts if kind in (None, f.kind)]
+    seen = sort_facts(chosen, true) if true else None
+    facts = sorted(seen.before if seen else chosen, key=_newest, reverse=True)
     refusals = list(record.refusals)
     sources = sorted({resource.source for resource in record.resources})
     if options.json:
@@ -53,7 +73,11 @@ def show_(
                 "id": record.id,
                 "version": record.version,
                 "sources": sources,
-                "facts": [_fact_json(f) for f in facts],
+                "as_of": known,
+                "at": true,
+                "facts": [fact_json(f) for f in facts],
+                "undecided": [fact_json(f) for f in seen.undecided] if seen else [],
+                "later": len(seen.later) if seen else 0,
                 "refusals": [
                     {
                         "reason": r.reason,
@@ -66,12 +90,39 @@ def show_(
             }
         )
         return
-    at = f" as known at {moment:%Y-%m-%d %H:%M} UTC" if moment else ""
-    known = f"{len(record.resources)} resources from {', '.join(sources) or 'nowhere yet'}"
-    say(f"Twin {record.id}, version {record.version}{at}: {known}")
+    told = f" as known at {known:%Y-%m-%d %H:%M} UTC" if known else ""
+    held = f"{len(record.resources)} resources from {', '.join(sources) or 'nowhere yet'}"
+    say(f"Twin {record.id}, version {record.version}{told}: {held}")
+    by = f" true by {true:%Y-%m-%d %H:%M} UTC" if true else ""
+    _print_facts(f"{len(facts)} facts{by}", facts, limit)
+    if seen:
+        if seen.undecided:
+            _print_facts(f"{len(seen.undecided)} facts that may be from before or after", seen.undecided, limit)
+        say(f"{len(seen.later)} facts are of a later time. Statuses are those that are known, not those of the time.")
+    if refusals:
+        print_table(
+            f"{len(refusals)} refusals",
+            ["Reason", "Resource", "What it means, and what to do"],
+            (
+                (r.reason, f"{r.origin.source} {r.origin.resource} {r.origin.path}".strip(), REASONS[r.reason])
+                for r in refusals[: limit or None]
+            ),
+        )
+
+
+def _serve(twin: str, port: int, options: Options, *, past: bool) -> None:
+    from gateway.web import serve_twin
+
+    if past:
+        raise Misuse("The page shows a twin as it is now.", hint="Leave out --at and --as-of, or --web.")
+    with Home.open(load_settings(options.home), create=False) as home:
+        serve_twin(home, home.store.find_twin(twin), port, say)
+
+
+def _print_facts(title: str, facts: Sequence[Fact], limit: int) -> None:
     shown = facts[:limit] if limit else facts
     print_table(
-        f"{len(facts)} facts" + (f", the newest {len(shown)}" if len(shown) < len(facts) else ""),
+        title + (f", the newest {len(shown)}" if len(shown) < len(facts) else ""),
         ["When", "Kind", "What", ">Value", "Status", "Source"],
         (
             (
@@ -85,22 +136,14 @@ def show_(
             for f in shown
         ),
     )
-    if refusals:
-        print_table(
-            f"{len(refusals)} refusals",
-            ["Reason", "Resource", "What it means, and what to do"],
-            (
-                (r.reason, f"{r.origin.source} {r.origin.resource} {r.origin.path}".strip(), REASONS[r.reason])
-                for r in refusals[: limit or None]
-            ),
-        )
 
 
 def _newest(fact: Fact) -> datetime:
     return fact.when.earliest if fact.when else _EARLIEST
 
 
-def _fact_json(fact: Fact) -> dict[str, Any]:
+def fact_json(fact: Fact) -> dict[str, Any]:
+    """Write a fact with the keys that scripts rely on."""
     value = fact.value
     return {
         "kind": fact.kind,
