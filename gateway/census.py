@@ -54,10 +54,12 @@ class Census:
     `last` keeps where a resource stands for the last time: servers repeat resources over shifted pages, and the last
     one is the newest. `linked` maps a reference to the resource that it names, `users` a reference to the resource that
     uses it. In files, `about` keeps whom a resource is about, and `mixed` those of which the files tell two stories.
+    `unasked` is true of what came by itself: then an id is no promise of the server, whatever the source.
     """
 
     source: str
     base: str
+    unasked: bool = False
     last: dict[str, tuple[int, int]] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
     named: dict[str, str] = field(default_factory=dict)
@@ -91,7 +93,7 @@ class Census:
         if origin.type == "Patient":
             person = read_person(resource, self.source)
             before = self.people.setdefault(origin.resource, person)
-            if not self.base and not _is(person, before):
+            if not self._is_promise and not _is(person, before):
                 self.mixed.add(origin.resource)
             self.people[origin.resource] = person
             for name in self.names(entry, origin):
@@ -101,6 +103,10 @@ class Census:
                 self.linked[name] = resource
         for reference in references_of(resource):
             self.users.setdefault(self.plain(reference), origin.resource)
+
+    @property
+    def _is_promise(self) -> bool:
+        return bool(self.base) and not self.unasked
 
     @property
     def resolved(self) -> Mapping[str, Mapping[str, Any]]:
@@ -135,7 +141,8 @@ class Census:
             for patient, person in self.people.items():
                 tokens = lookup_tokens(person)
                 known = home.store.twin_of(self.source, patient)
-                if known and not self.base and not any(_is(person, other) for other in home.store.persons(known)):
+                others = home.store.persons(known) if known and not self._is_promise else ()
+                if others and not any(_is(person, other) for other in others):
                     self.mixed.add(patient)
                 if patient in self.mixed:
                     continue

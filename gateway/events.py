@@ -54,6 +54,14 @@ class Hub:
                 queue.get_nowait()
                 queue.put_nowait(None)
 
+    def close(self) -> None:
+        """Let all listeners go, so that a server can end. Call it in the loop of the hub."""
+        for queue in list(self._listeners):
+            self._listeners.discard(queue)
+            while not queue.empty():
+                queue.get_nowait()
+            queue.put_nowait(None)
+
     async def listen(self, after: int | None = None, *, heartbeat: float = _HEARTBEAT_SECONDS) -> AsyncIterator[bytes]:
         """Yield the stream: what came after number `after` where that is told, then what comes, and a sign of life."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue(_WAITING)

@@ -7,7 +7,7 @@ it again goes on.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from mappers.facts import Fact, Link, Origin, Outcome, Refusal
 from mappers.ledger import Ledger
 from security.audit import import_event, query_event
 
-__all__ = ["Report", "ingest"]
+__all__ = ["Report", "ingest", "recorded", "understand"]
 
 Progress = Callable[[str], None]
 
@@ -85,13 +85,8 @@ def _map(home: Home, pull: Pull, progress: Progress, *, resumed: bool) -> Report
     changed: set[str] = set()
     for page in home.store.landed_pages(pull, only_unmapped=True):
         progress(f"{pull.source}: mapping page {page.number}")
-        writes, unlinked, ledger = _understand(home, pull, census, page)
-        events = [
-            query_event(home.access(peer=home.peer(pull.source), patient=twin, query=f"GET {page.query}".encode()))
-            if page.query
-            else import_event(home.access(peer=home.peer(pull.source), patient=twin))
-            for twin in writes
-        ]
+        writes, unlinked, ledger = understand(home, pull.source, census, page)
+        events = recorded(home, pull.source, writes, page.query)
         done = home.store.append(pull, page.number, writes, unlinked, ledger.counts(), now=now(), events=events)
         touched.update(writes)
         changed.update(done.twins)
@@ -109,15 +104,26 @@ def _map(home: Home, pull: Pull, progress: Progress, *, resumed: bool) -> Report
     )
 
 
-def _understand(
-    home: Home, pull: Pull, census: Census, page: Page
+def recorded(home: Home, source: str, twins: Iterable[str], query: str = "") -> list[Mapping[str, Any]]:
+    """Write for the audit that resources of some twins came from a source, by a question or without one."""
+    peer = home.peer(source)
+    return [
+        query_event(home.access(peer=peer, patient=twin, query=f"GET {query}".encode()))
+        if query
+        else import_event(home.access(peer=peer, patient=twin))
+        for twin in twins
+    ]
+
+
+def understand(
+    home: Home, source: str, census: Census, page: Page
 ) -> tuple[dict[str, list[StoredResource]], list[StoredResource], Ledger]:
     """Map one page: what belongs to which twin, what belongs to none, and the count."""
     writes: dict[str, list[StoredResource]] = defaultdict(list)
     unlinked: list[StoredResource] = []
     ledger = Ledger()
     for index, entry in enumerate(page.entries):
-        origin, outcomes, subject = _outcomes(entry, pull, census, entry.place or f"page {page.number} entry {index}")
+        origin, outcomes, subject = _outcomes(entry, source, census, entry.place or f"page {page.number} entry {index}")
         twin = census.twin_of(home, subject) if subject else None
         if origin.resource in census.mixed or (subject and census.is_mixed(subject)):
             twin, outcomes = None, [Refusal("reused-id", origin)]
@@ -129,7 +135,7 @@ def _understand(
             continue
         ledger.add(origin.type, outcomes)
         stored = StoredResource(
-            source=pull.source,
+            source=source,
             key=origin.resource,
             fhir_version=entry.version,
             raw=entry.raw,
@@ -141,15 +147,15 @@ def _understand(
     return dict(writes), unlinked, ledger
 
 
-def _outcomes(entry: Entry, pull: Pull, census: Census, place: str) -> tuple[Origin, list[Outcome], str | None]:
-    nameless = Origin(pull.source, "", "", place=place)
+def _outcomes(entry: Entry, source: str, census: Census, place: str) -> tuple[Origin, list[Outcome], str | None]:
+    nameless = Origin(source, "", "", place=place)
     if entry.problem:
         return nameless, [Refusal(entry.problem, nameless)], None
     try:
         resource = read_json(entry.raw)
     except Unreadable as error:
         return nameless, [Refusal(error.reason, nameless)], None
-    origin = origin_of(entry, resource, pull.source)
+    origin = origin_of(entry, resource, source)
     version = as_fhir_version(entry.version)
     if version is None:
         return origin, [Refusal("version-unknown", origin)], subject_of(resource)

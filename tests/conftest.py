@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.hapi.fixture"]
+pytest_plugins = ["tests.hapi.fixture", "tests.mosquitto.fixture"]
 
 
 @pytest.fixture(scope="session")

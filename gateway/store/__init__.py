@@ -15,6 +15,7 @@ from gateway.store.values import (
     StoredResource,
     TwinRecord,
     TwinSummary,
+    TwinVersion,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "StoredResource",
     "TwinRecord",
     "TwinSummary",
+    "TwinVersion",
 ]

@@ -20,7 +20,7 @@ from gateway.store.values import Changes, Pull, StoredResource
 from gateway.store.writing import Writing, block_place, pick_fresh
 from security.keys import KeyRing
 
-__all__ = ["Blocks"]
+__all__ = ["Blocks", "index_of_blocks"]
 
 _AT_ONCE = 5_000  # names in one statement; SQLite takes 32,766
 _INDEX: Any = (BlockRow.twin, BlockRow.source, BlockRow.version, BlockRow.created, BlockRow.contents)
@@ -66,7 +66,7 @@ class Blocks(Pulls):
             if row is None or mapped is None:
                 raise ValueError("only a landed page can be mapped")
             work.record(events)
-            self._count_page(session, row, counts)
+            self._count_pages(session, row, counts)
             session.exec(update(PageRow).where(*page).values(mapped=True))
             return self._append(session, pull.source, writes, unlinked, now)
 
@@ -132,7 +132,7 @@ class Blocks(Pulls):
             if known is None and owner.version:  # at version 0 there is nothing to read
                 unread[owner.name] = owner
         for names in _batches(unread):
-            for row in session.exec(_contents().where(col(BlockRow.twin).in_(names))):
+            for row in session.exec(index_of_blocks().where(col(BlockRow.twin).in_(names))):
                 if row.twin is not None:
                     _add(held[row.twin], unread[row.twin], row)
         for name, owner in unread.items():
@@ -144,13 +144,13 @@ class Blocks(Pulls):
         if known is not None:
             return known
         held: Contents = {}
-        for row in session.exec(_contents().where(col(BlockRow.twin).is_(None), BlockRow.source == owner.name)):
+        for row in session.exec(index_of_blocks().where(col(BlockRow.twin).is_(None), BlockRow.source == owner.name)):
             _add(held, owner, row)
         self._remembered.keep(_stray(owner.name), owner.version, held)
         return held
 
 
-def _contents() -> SelectOfScalar[BlockRow]:
+def index_of_blocks() -> SelectOfScalar[BlockRow]:
     """Select blocks without their resources, which need not be read to see what is there."""
     return select(BlockRow).options(load_only(*_INDEX)).order_by(col(BlockRow.id))
 

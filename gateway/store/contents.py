@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gateway.store.values import StoredResource
 
-__all__ = ["Contents", "Entry", "Remembered", "entry_of", "pack", "unpack"]
+__all__ = ["Contents", "Entry", "Remembered", "entry_of", "name_of", "pack", "unpack"]
 
 _RECORD = struct.Struct(">16s16sII")
 _HASH_BYTES = 16
@@ -37,9 +37,18 @@ Contents = dict[bytes, Entry]
 
 def entry_of(resource: StoredResource) -> Entry:
     """Make the entry of a resource."""
-    name = hashlib.sha256(f"{resource.source} {resource.key}".encode()).digest()[:_HASH_BYTES]
     facts = sum(1 for _ in resource.facts)
-    return Entry(name, resource.fingerprint()[:_HASH_BYTES], facts, sum(1 for _ in resource.refusals))
+    return Entry(
+        name_of(resource.source, resource.key),
+        resource.fingerprint()[:_HASH_BYTES],
+        facts,
+        sum(1 for _ in resource.refusals),
+    )
+
+
+def name_of(source: str, key: str) -> bytes:
+    """Hash the name of a resource within its source."""
+    return hashlib.sha256(f"{source} {key}".encode()).digest()[:_HASH_BYTES]
 
 
 def pack(entries: Iterable[Entry]) -> bytes:

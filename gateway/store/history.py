@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import groupby
 
 import msgspec
 from sqlmodel import col, select
@@ -11,13 +12,13 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway.store.blocks import Blocks
 from gateway.store.tables import BlockRow, SourceKeyRow, TwinRow, TwinSourceRow
-from gateway.store.values import ListedRefusal, StoredResource, TwinRecord
+from gateway.store.values import ListedRefusal, StoredResource, TwinRecord, TwinVersion
 from gateway.store.writing import block_place
 from security.vault import SealingKey
 
-__all__ = ["History"]
+__all__ = ["History", "read_block"]
 
-_read_block = msgspec.msgpack.Decoder(tuple[StoredResource, ...])
+_block = msgspec.msgpack.Decoder(tuple[StoredResource, ...])
 
 
 class History(Blocks):
@@ -43,7 +44,22 @@ class History(Blocks):
             created=row.created,
             resources=_latest(key, blocks),
             history=sum(block.count for block in blocks),
+            as_of=as_of,
         )
+
+    def twin_versions(self, twin: str) -> list[TwinVersion]:
+        """Open what each version of a twin brought, oldest first. Raises `KeyError` as `twin_record` does."""
+        with self._reading() as session:
+            key = self._twin_key(session, twin)
+            blocks = session.exec(_blocks().where(BlockRow.twin == twin)).all()
+        versions = []
+        for version, group in groupby(blocks, key=lambda block: block.version):
+            parts = list(group)
+            places = (block_place(part.id, part.version, part.created, "sealed") for part in parts)
+            opened = (read_block(key.open(part.sealed, place)) for part, place in zip(parts, places, strict=True))
+            resources = tuple(resource for block in opened for resource in block)
+            versions.append(TwinVersion(version, parts[0].created, parts[0].source, resources))
+        return versions
 
     def unlinked(self, source: str) -> tuple[StoredResource, ...]:
         """Open what a source sent that belongs to no twin: Medications, Organizations, what names nobody we know."""
@@ -72,6 +88,11 @@ class History(Blocks):
             return list(session.exec(statement).all())
 
 
+def read_block(opened: bytes) -> tuple[StoredResource, ...]:
+    """Read the resources of one opened block."""
+    return _block.decode(opened)
+
+
 def _blocks() -> SelectOfScalar[BlockRow]:
     return select(BlockRow).order_by(col(BlockRow.id))
 
@@ -80,7 +101,7 @@ def _latest(key: SealingKey, blocks: Iterable[BlockRow]) -> tuple[StoredResource
     current: dict[tuple[str, str], StoredResource] = {}
     for block in blocks:
         sealed = key.open(block.sealed, block_place(block.id, block.version, block.created, "sealed"))
-        current.update({(r.source, r.key): r for r in _read_block.decode(sealed)})
+        current.update({(r.source, r.key): r for r in read_block(sealed)})
     return tuple(resource for resource in current.values() if not resource.moved)
 
 

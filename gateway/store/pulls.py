@@ -122,10 +122,13 @@ class Pulls(Owners):
             rows = session.exec(_of(source) if source else _newest_first()).all()
             return [self._pull(session, row) for row in rows]
 
-    def last_pull(self, source: str) -> Pull | None:
-        """Return the newest pull of a source that was finished, or `None` where there was none yet."""
+    def last_pull(self, source: str, as_of: datetime | None = None) -> Pull | None:
+        """Return the newest pull of a source that was finished (by a time), or `None` where there was none yet."""
+        statement = _of(source).where(PullRow.state == "done")
+        if as_of is not None:
+            statement = statement.where(col(PullRow.finished) <= as_of)
         with self._reading() as session:
-            row = session.exec(_of(source).where(PullRow.state == "done")).first()
+            row = session.exec(statement).first()
             return self._pull(session, row) if row else None
 
     def _unfinished(self, work: Work, pull: Pull) -> PullRow:
@@ -140,12 +143,12 @@ class Pulls(Owners):
         work.session.add(row)
         return self._pull(work.session, row)
 
-    def _count_page(self, session: Session, row: PullRow, counts: Mapping[str, Any]) -> None:
-        """Add what a page brought to the ledger of its pull."""
+    def _count_pages(self, session: Session, row: PullRow, counts: Mapping[str, Any], pages: int = 1) -> None:
+        """Add what pages brought to the ledger of their pull."""
         key, place = self._source_key(session, row.source), Place("pull", row.id, "ledger")
         before = msgspec.json.decode(key.open(row.ledger, place)) if row.ledger else {}
         row.ledger = key.seal(msgspec.json.encode(_sum(before, counts)), place)
-        row.mapped += 1
+        row.mapped += pages
         session.add(row)
 
     def _pull(self, session: Session, row: PullRow) -> Pull:

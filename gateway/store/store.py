@@ -12,7 +12,7 @@ from sqlalchemy import inspect
 from sqlmodel import Session, SQLModel
 
 from gateway.store.database import faults, open_engine
-from gateway.store.history import History
+from gateway.store.lanes import Lanes
 from gateway.store.outbox import Outbox
 from gateway.store.people import People
 from gateway.store.runs import Runs
@@ -25,12 +25,12 @@ from security.keys import KeyRing
 __all__ = ["Store"]
 
 
-class Store(History, People, Runs, States, Outbox):
+class Store(Lanes, People, Runs, States, Outbox):
     """Pulls, twins, runs, deliveries and the audit log of one installation.
 
-    Its parts: `pulls` and `blocks` write what comes from EHRs, `people` knows who it is about, `history` reads it back,
-    `runs`, `states` and `outbox` keep what we make of it, `audited` records it all. A write takes the events that
-    describe it, and is durable together with them when its method returns.
+    Its parts: `pulls` and `blocks` write what is asked of EHRs, `lanes` what comes by itself, `people` knows who it is
+    about, `history` reads it back, `runs`, `states` and `outbox` keep what we make of it, `audited` records it all. A
+    write takes the events that describe it, and is durable together with them when its method returns.
     """
 
     @classmethod

@@ -17,6 +17,8 @@ from sqlmodel import Field, SQLModel
 __all__ = [
     "SCHEMA",
     "TRIGGERS",
+    "ArrivalRow",
+    "AttentionRow",
     "AuditEventRow",
     "AuditStateRow",
     "BlockRow",
@@ -32,6 +34,7 @@ __all__ = [
     "RunRow",
     "SourceKeyRow",
     "StateRow",
+    "StreamMemoRow",
     "TwinRow",
     "TwinSourceRow",
 ]
@@ -39,7 +42,8 @@ __all__ = [
 SCHEMA = 2
 """Version of these tables; a store with a higher one was written by a newer fhirtwin.
 
-1: the first. 2: adds tables only (`state`, and those of streams), so that a store of 1 becomes one of 2 by making them.
+1: the first. 2: adds tables only (`state`, `arrival`, `stream_memo`, `attention`), so that a store of 1 becomes one of
+2 by making them.
 """
 
 
@@ -101,7 +105,7 @@ class PullRow(SQLModel, table=True):
 
 
 class PageRow(SQLModel, table=True):
-    """One landed page, kept until its pull is finished."""
+    """One landed page, kept until its pull is finished; of a stream, one delivery, kept until it is mapped."""
 
     __tablename__: ClassVar[str] = "page"
 
@@ -231,6 +235,35 @@ class OutboxRow(SQLModel, table=True):
     last_status: int | None = None
     bundle: bytes = Field(sa_type=LargeBinary)
     reply: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+class ArrivalRow(SQLModel, table=True):
+    """A delivery that arrived by itself, so that it does not arrive twice; `key` is a keyed hash of what names it."""
+
+    __tablename__: ClassVar[str] = "arrival"
+
+    source: str = Field(primary_key=True, foreign_key="source_key.source")
+    key: str = Field(primary_key=True)
+    arrived: datetime = Field(sa_type=Instant)
+
+
+class StreamMemoRow(SQLModel, table=True):
+    """What a stream has to remember, sealed with its source's key; `name` is a keyed hash: it may be that of a file."""
+
+    __tablename__: ClassVar[str] = "stream_memo"
+
+    source: str = Field(primary_key=True, foreign_key="source_key.source")
+    name: str = Field(primary_key=True)
+    sealed: bytes = Field(sa_type=LargeBinary)
+
+
+class AttentionRow(SQLModel, table=True):
+    """A twin that a stream has changed and whose warnings nobody has looked at since; `version` is the changed one."""
+
+    __tablename__: ClassVar[str] = "attention"
+
+    twin: str = Field(primary_key=True, foreign_key="twin.id")
+    version: int
 
 
 class AuditEventRow(SQLModel, table=True):

@@ -27,9 +27,10 @@ __all__ = [
     "StoredResource",
     "TwinRecord",
     "TwinSummary",
+    "TwinVersion",
 ]
 
-PullState = Literal["fetching", "mapping", "done", "failed"]
+PullState = Literal["fetching", "mapping", "done", "failed", "listening"]
 DeliveryState = Literal["proposed", "sending", "sent", "failed"]
 StateKind = Literal["track", "skill", "warnings"]
 
@@ -105,7 +106,8 @@ class Pull:
     """One pull as it stands: how far it came, and once it is fetched, its certificate.
 
     `cursor` is what the source goes on from, `pages` how many pages landed, `mapped` how many of them are facts
-    already.
+    already. One that is "listening" is the lane of what comes by itself: its pages are deliveries, it never ends, and
+    it certifies nothing.
     """
 
     id: str
@@ -149,7 +151,7 @@ class TwinRecord:
     """A twin, opened: the latest version of each of its resources as known at one instant.
 
     `version` is the twin's version then (0: nothing was known yet); `history` counts all versions of resources up to
-    it, the current ones included.
+    it, the current ones included. `as_of` is that instant; `None` for now.
     """
 
     id: str
@@ -157,6 +159,7 @@ class TwinRecord:
     created: datetime
     resources: tuple[StoredResource, ...]
     history: int
+    as_of: datetime | None = None
 
     @property
     def facts(self) -> Iterator[Fact]:
@@ -167,6 +170,16 @@ class TwinRecord:
     def refusals(self) -> Iterator[Refusal]:
         """Walk all current refusals."""
         return (refusal for resource in self.resources for refusal in resource.refusals)
+
+
+@dataclass(frozen=True, slots=True)
+class TwinVersion:
+    """What one version brought: the resources that were new or other, from one source."""
+
+    version: int
+    created: datetime
+    source: str
+    resources: tuple[StoredResource, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from gateway.stream.subscriptions.actions import (
     Said,
 )
 from gateway.stream.subscriptions.notification import Notification, Refusal, read_answer, read_notification
-from gateway.stream.subscriptions.registration import create, delete, renew
+from gateway.stream.subscriptions.registration import HELD, create, delete, find, renew
 from gateway.stream.subscriptions.topic import Topic
 from security.errors import Fault, Unreachable
 
@@ -211,7 +211,20 @@ async def _renew(action: Renew, desk: Desk, subscription: str) -> Outcome:
         return Renewed(kept) if kept else Gone()
     if subscription:
         await _forget(desk.connection, subscription)
+    elif made := await _made_before(desk):
+        return Renewed(made)
     return Renewed(await create(desk.connection, desk.resource("")))
+
+
+async def _made_before(desk: Desk) -> str:
+    """Take up a subscription of ours that we do not know of, because we died before its id was kept; "" for none."""
+    try:
+        found = await find(desk.connection, desk.resource(""), HELD)
+        return (await renew(desk.connection, desk.resource(found)) or "") if found else ""
+    except Unreachable:
+        raise
+    except Fault:  # an EHR that cannot search for it, or does not let us: one is made, and the other ends by itself
+        return ""
 
 
 async def _forget(connection: Connection, subscription: str) -> None:

@@ -58,8 +58,12 @@ def due(standing: Standing, now: datetime, rules: Rules) -> tuple[Action, ...]:
     if is_old and standing.has_events and not standing.search and _is_alive(standing) and ready("events"):
         found += [CatchUp(first, last) for first, last in standing.gaps[:_GAPS_AT_ONCE]]
     if standing.search and ready("search"):
-        since = standing.since - _OVERLAP if standing.since else None
-        found.append(Poll(since, standing.told, standing.search))
+        if _is_unsure(standing):
+            # What a number that is not there yet would claim to be covered, nobody would look for later.
+            found += [] if is_asking else [AskStatus(standing.told, through, is_silent)]
+        else:
+            since = standing.since - _OVERLAP if standing.since else None
+            found.append(Poll(since, _coverable(standing), standing.search))
     return tuple(found)
 
 
@@ -87,6 +91,22 @@ def _is_alive(standing: Standing) -> bool:
 
 def _is_running(standing: Standing) -> bool:
     return standing.status in ("requested", "active")
+
+
+def _has_status(standing: Standing) -> bool:
+    return bool(standing.subscription) and _is_alive(standing) and "status" not in standing.waits
+
+
+def _is_unsure(standing: Standing) -> bool:
+    """Say whether the EHR has to be asked for its count before a search: numbers are missing that it never counted."""
+    gaps = standing.gaps
+    has_to = bool(gaps) and gaps[-1][1] > standing.sure and standing.verified < standing.search
+    return has_to and _has_status(standing)
+
+
+def _coverable(standing: Standing) -> int:
+    """Return up to which number a search made now covers the events."""
+    return min(standing.told, standing.sure) if standing.gaps and _has_status(standing) else standing.told
 
 
 def _fetched(standing: Standing, action: Fetch, outcome: Outcome, now: datetime, rules: Rules) -> Standing:
@@ -130,7 +150,9 @@ def _asked(standing: Standing, action: AskStatus, outcome: Outcome, now: datetim
         case Said(notification):
             heard = hear(standing, notification, now, is_pushed=False)
             count = notification.since_start
-            found = msgspec.structs.replace(heard.standing.succeeded("status"), in_doubt=False)
+            sure = heard.standing.told if count is None else heard.standing.sure  # it does not count: nothing is surer
+            found = msgspec.structs.replace(heard.standing.succeeded("status"), in_doubt=False, sure=sure)
+            found = msgspec.structs.replace(found, verified=standing.search)
             # A silence is asked about again when another heartbeat is late, not at each turn.
             found = msgspec.structs.replace(found, waits={**found.waits, "silence": Wait(0, now + rules.silence)})
             if count is not None:
@@ -149,12 +171,17 @@ def _asked(standing: Standing, action: AskStatus, outcome: Outcome, now: datetim
 
 def _corrected(found: Standing, before: Standing, action: AskStatus, count: int) -> Standing:
     """Believe `$status` over what notifications told, where nothing came since we asked."""
+    # A search that was made for numbers which were not there yet did not see what has taken them since.
+    searched = min(found.searched, count)
     if count < action.whole:
-        fresh = msgspec.structs.replace(found, taken=plus((), 1, count), told=count, marks=(), gap_since=None)
+        taken = plus((), 1, count)
+        fresh = msgspec.structs.replace(found, taken=taken, told=count, sure=count, marks=(), gap_since=None)
+        fresh = msgspec.structs.replace(fresh, searched=searched)
         return fresh.searching("count-went-back")
     if before.told != action.told:
         return found
-    return msgspec.structs.replace(found, told=count, taken=below(found.taken, count))
+    sure = msgspec.structs.replace(found, told=count, taken=below(found.taken, count), searched=searched)
+    return sure.searching("misnumbered") if count < found.searched and not found.search else sure
 
 
 def _polled(standing: Standing, action: Poll, outcome: Outcome, now: datetime, rules: Rules) -> Standing:
@@ -184,7 +211,7 @@ def _renewed(standing: Standing, action: Renew, outcome: Outcome, now: datetime,
         case Failed(is_final=True) if not action.anew:
             return msgspec.structs.replace(standing, status="off").failed("renew", now, rules)
         case _:
-            found = standing if standing.search else standing.searching("no-status")
+            found = standing if standing.search else standing.searching("not-taken")
             return found.failed("renew", now, rules)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -62,8 +63,11 @@ def hear(standing: Standing, notification: Notification, now: datetime, *, is_pu
     if is_pushed and notification.subscription_id != standing.subscription:
         # The secret let it in, so it is ours: the handshake of a new one comes before the answer that names it.
         standing = standing.restarted(notification.subscription_id)
-    told = max([standing.told, notification.since_start or 0, *(event.number or 0 for event in notification.events)])
-    found = msgspec.structs.replace(standing, told=told, status=_status(notification, is_pushed))
+    believed = [each.number for each in notification.events if each.number and not _is_beyond(notification, each)]
+    told = max([standing.told, notification.since_start or 0, *believed])
+    is_plain = not is_pushed or notification.type == "heartbeat"
+    sure = max(standing.sure, notification.since_start or 0) if is_plain else standing.sure
+    found = msgspec.structs.replace(standing, told=told, sure=sure, status=_status(notification, is_pushed))
     if is_pushed:
         found = msgspec.structs.replace(found, heard=now, is_broken=False).succeeded("silence")
     found = found.counted(*(reason for reason in notification.reasons if reason != "no-event"))
@@ -74,7 +78,8 @@ def hear(standing: Standing, notification: Notification, now: datetime, *, is_pu
     fresh: list[Event] = []
     overtaken: list[Event] = []
     for event in sorted(notification.events, key=lambda event: event.number or 0):
-        found, is_new, is_late = _take(found, event, is_sure=not is_pushed)
+        is_believed = not (_is_beyond(notification, event) or _is_older(standing, event))
+        found, is_new, is_late = _take(found, event, is_sure=not is_pushed, is_believed=is_believed)
         if is_new:
             (overtaken if is_late else fresh).append(event)
     return Heard(found.balanced(now), tuple(fresh), tuple(overtaken))
@@ -98,26 +103,53 @@ def _went_back(standing: Standing, notification: Notification) -> bool:
     return notification.type == "heartbeat" and count is not None and count < whole(standing.taken)
 
 
-def _take(standing: Standing, event: Event, *, is_sure: bool) -> tuple[Standing, bool, bool]:
+def _is_beyond(notification: Notification, event: Event) -> bool:
+    """Say whether an event is numbered beyond what the same notification counts, so that the number is not its own."""
+    return notification.since_start is not None and (event.number or 0) > notification.since_start
+
+
+def _is_older(standing: Standing, event: Event) -> bool:
+    """Say whether an event is numbered behind the last search and happened before it, so that its number is wrong."""
+    when, until = _instant(event.when), standing.searched_until
+    known = next((each.at for each in standing.marks if each.number == standing.searched and each.at), None)
+    bound = min(known, until) if known is not None and until is not None else until
+    return (event.number or 0) > standing.searched and when is not None and bound is not None and when <= bound
+
+
+def _take(standing: Standing, event: Event, *, is_sure: bool, is_believed: bool) -> tuple[Standing, bool, bool]:
     """Take one event; say whether it is new, and whether a newer one about the same resource came already."""
     mark = _mark(event, is_sure=is_sure)
     if event.number is None:
         return _add(standing, event, mark)
     known = [each for each in standing.marks if each.number == event.number]
-    taken = has(standing.taken, event.number)
+    twins = [each for each in standing.marks if each.number != event.number and _is_twin(each, mark)]
     if any(_is_same(each, mark) for each in known):
-        return _number(standing, mark).counted("duplicate"), False, False
+        # Under two numbers it takes none again, but for the one that $events tells.
+        is_one = is_sure or (is_believed and not any(each.number for each in twins))
+        return (_number(standing, mark) if is_one else standing).counted("duplicate"), False, False
+    taken = has(standing.taken, event.number)
     if taken and not known and _is_searched(standing, event):
         return standing.counted("came-by-search"), False, False
-    if twins := [each for each in standing.marks if each.number != mark.number and _is_twin(each, mark)]:
+    if not (is_believed or is_sure):
+        # Under no number: its own stays a gap, and so does the one that it claims, until it is told what they are.
+        found, mark = standing.counted("misnumbered"), msgspec.structs.replace(mark, number=0)
+        return (found, False, False) if _came(standing.marks, mark) else _add(found, event, mark)
+    if any(each.number for each in twins):
         found = _renumber(standing, mark, twins)
-        # The same bytes twice are one. Of a mere reference nobody can tell: what it names may have changed since.
-        is_known = mark.content and any(each.content == mark.content for each in twins)
-        return (found.marked(mark), False, False) if is_known else _add(found, event, mark)
-    if taken:
-        return _add(msgspec.structs.replace(standing, in_doubt=True).counted("number-reused"), event, mark)
-    found = standing.counted("out-of-order") if event.number < top(standing.taken) else standing
-    return _add(_number(found, mark), event, mark)
+    elif taken:
+        found = msgspec.structs.replace(standing, in_doubt=True).counted("number-reused")
+        if event.number <= standing.searched and not found.search:
+            found = found.searching("misnumbered")  # what happened after that search stands under a number before it
+    else:
+        found = standing.counted("out-of-order") if event.number < top(standing.taken) else standing
+        found = _number(found, mark)
+    # The same bytes twice are one. Of a mere reference nobody can tell: what it names may have changed since.
+    return (found.marked(mark), False, False) if _came(twins, mark) else _add(found, event, mark)
+
+
+def _came(marks: Iterable[Mark], mark: Mark) -> bool:
+    """Say whether the very same bytes came, under whatever number."""
+    return bool(mark.content) and any(each.content == mark.content and _is_twin(each, mark) for each in marks)
 
 
 def _number(standing: Standing, mark: Mark) -> Standing:
@@ -135,13 +167,20 @@ def _renumber(standing: Standing, mark: Mark, twins: list[Mark]) -> Standing:
 def _add(standing: Standing, event: Event, mark: Mark) -> tuple[Standing, bool, bool]:
     """Keep an event: remember it, and owe what it does not bring."""
     is_late = event.content == "full-resource" and any(
-        each.focus == mark.focus and each.number > mark.number > 0 for each in standing.marks
+        each.focus == mark.focus and _is_newer(each, mark) for each in standing.marks
     )
     found = standing.marked(mark)
     if (when := _instant(event.when)) is not None:
         found = msgspec.structs.replace(found, latest=max(found.latest or when, when))
     found = found.searching("empty") if event.content == "empty" else found.owing(*event.references)
     return (found.counted("overtaken") if is_late else found), True, is_late
+
+
+def _is_newer(one: Mark, other: Mark) -> bool:
+    """Say whether the first event is the newer one: by number, and by instant where a number is not known."""
+    if one.number and other.number:
+        return one.number > other.number
+    return one.at is not None and other.at is not None and one.at > other.at
 
 
 def _is_searched(standing: Standing, event: Event) -> bool:
@@ -153,7 +192,7 @@ def _is_searched(standing: Standing, event: Event) -> bool:
 def _mark(event: Event, *, is_sure: bool) -> Mark:
     focus, when = (_hash(each) if each else "" for each in (event.focus, event.when))
     content = _hash(*sorted(part.raw.hex() for part in event.parts)) if event.parts else ""
-    return Mark(event.number or 0, focus, when, content, is_sure)
+    return Mark(event.number or 0, focus, when, content, is_sure, _instant(event.when))
 
 
 def _is_same(one: Mark, other: Mark) -> bool:

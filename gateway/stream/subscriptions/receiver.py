@@ -37,8 +37,10 @@ class Answer:
     notification: Notification | None = field(default=None, repr=False)
 
 
-async def receive(headers: Mapping[str, str], body: bytes, doors: Iterable[Door], store: Store) -> Answer:
-    """Take one POST of an EHR.
+async def receive(
+    headers: Mapping[str, str], body: bytes, doors: Iterable[Door], store: Store, *, largest: int | None = None
+) -> Answer:
+    """Take one POST of an EHR; a body of more than `largest` bytes (else `LARGEST_BODY`) is not read.
 
     - 401 where no secret, a wrong one or that of nobody is shown, all in the same words (RFC 6750 section 3);
     - 403 where the notification is about another subscription than the one whose secret was shown;
@@ -52,7 +54,7 @@ async def receive(headers: Mapping[str, str], body: bytes, doors: Iterable[Door]
     if door is None:
         said = {"WWW-Authenticate": 'Bearer realm="notifications"'}
         return _refuse(401, "login", "This address is for those who were given its secret.", said)
-    if len(body) > LARGEST_BODY:
+    if len(body) > (LARGEST_BODY if largest is None else largest):
         return _refuse(413, "too-long", "The notification is larger than we read; lower max-count.")
     if not _is_plain_json(headers):
         return _refuse(415, "not-supported", "Notifications are read in JSON, unpacked.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -14,7 +14,11 @@ from gateway.pull.outcome import fault_of
 from gateway.pull.wire import Reply
 from security.errors import NotFhir, Refused, Unreachable
 
-__all__ = ["create", "delete", "renew"]
+__all__ = ["HELD", "RUNNING", "create", "delete", "find", "renew"]
+
+RUNNING: Final = frozenset({"requested", "active"})
+HELD: Final = RUNNING | {"error"}
+"""The statuses of a Subscription that sends, and of one that the EHR still has."""
 
 _MEDIA_TYPE = "application/fhir+json"
 _NOT_THERE = frozenset({404, 410})
@@ -30,7 +34,7 @@ async def create(connection: Connection, resource: Mapping[str, Any]) -> str:
     try:
         reply = await connection.post("Subscription", msgspec.json.encode(resource), prefer="return=representation")
     except Unreachable:
-        found = await _find(connection, resource)
+        found = await find(connection, resource)
         if not found:
             raise
         return found
@@ -98,14 +102,14 @@ class _Known(msgspec.Struct):
 
 
 async def _searched(connection: Connection, resource: Mapping[str, Any]) -> str:
-    found = await _find(connection, resource)
+    found = await find(connection, resource)
     if not found:
         raise NotFhir("The EHR took the subscription and does not say its id.", hint="Tell the EHR's operator.")
     return found
 
 
-async def _find(connection: Connection, resource: Mapping[str, Any]) -> str:
-    """Return the id of a running Subscription with our address and topic; "" where there is none, or several."""
+async def find(connection: Connection, resource: Mapping[str, Any], statuses: frozenset[str] = RUNNING) -> str:
+    """Return the id of a Subscription with our address and topic; "" where there is none, or several."""
     ours = msgspec.convert(resource, _Known)
     address, topic = ours.endpoint or ours.channel.endpoint, ours.topic or ours.criteria
     reply = await connection.get("Subscription", [("url", address)], fresh=True)
@@ -119,6 +123,6 @@ async def _find(connection: Connection, resource: Mapping[str, Any]) -> str:
         for each in known
         if (each.endpoint or each.channel.endpoint) == address
         and (each.topic or each.criteria) == topic
-        and each.status in ("requested", "active")
+        and each.status in statuses
     ]
     return found[0] if len(found) == 1 else ""

@@ -23,6 +23,7 @@ COUNTS: Final[Mapping[str, str]] = MappingProxyType(
         "duplicate": "An event came again under its number; it was dropped.",
         "renumbered": "An event came under two numbers; $events was asked which is right.",
         "number-reused": "Another event came under a number that was taken; it was kept, and $status asked.",
+        "misnumbered": "A number was beyond the EHR's own count, or older than its place; it was not believed.",
         "out-of-order": "An event came behind one with a higher number.",
         "came-by-search": "An event came that a search had covered; it was dropped.",
         "overtaken": "An event came behind a newer one about the same resource; it must not become current.",
@@ -38,6 +39,7 @@ COUNTS: Final[Mapping[str, str]] = MappingProxyType(
         "count-went-back": "The EHR counts from the start again; a search was made.",
         "silent": "Nothing was sent to us while there were events; the subscription was asked for again.",
         "gone": "The EHR no longer has the subscription; another one was asked for.",
+        "not-taken": "The EHR did not take the subscription; a search was made.",
         "renewed": "The subscription was asked for again.",
         "not-there": "A resource that an event names is not there any more, or not for us.",
         "foreign-focus": "An event names something that does not lie at this EHR; it was not fetched.",
@@ -53,6 +55,7 @@ _WIDEST_GAP = 1000  # events that we ask for by number; behind that a search is 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
     """What one event was, in hashes ("" for what it did not tell): about what, when, with which content.
 
+    `number` is 0 where it came without one, or under one that cannot be its own. `at` is the instant that `when` tells.
     `is_sure` says that its number came from `$events`, which looks it up, and not from a notification.
     """
 
@@ -61,6 +64,7 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
     when: str
     content: str
     is_sure: bool = False
+    at: datetime | None = None
 
 
 class Owed(msgspec.Struct, frozen=True, array_like=True):
@@ -116,6 +120,9 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
         Its id at the EHR, "" until that is known.
     taken, told
         The event numbers that came, and the highest number that the EHR said there is.
+    sure
+        How many events the EHR counted when it told no event along with it: an event may come with a wrong number and
+        a wrong count, and a search covers only what had happened.
     marks
         What the newest events were, newest last.
     heard
@@ -124,6 +131,8 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
         By the EHR's clock: all that changed up to `since` is in; `latest` is the newest change that we know of.
     fetch, search
         What is owed: references to fetch, and the serial of the newest reason to search again (0: none).
+    verified
+        The newest search before which `$status` was asked for its count.
     searched, searched_until
         The last search covers events up to this number that happened up to this instant (the EHR's clock).
     gap_since
@@ -138,6 +147,7 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
     status: Status = "off"
     taken: Ranges = ()
     told: int = 0
+    sure: int = 0
     marks: tuple[Mark, ...] = ()
     heard: datetime | None = None
     since: datetime | None = None
@@ -145,6 +155,7 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
     serial: int = 0
     fetch: tuple[Owed, ...] = ()
     search: int = 0
+    verified: int = 0
     searched: int = 0
     searched_until: datetime | None = None
     gap_since: datetime | None = None
@@ -171,6 +182,7 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
             subscription=subscription,
             taken=(),
             told=0,
+            sure=0,
             marks=(),
             searched=0,
             searched_until=None,

@@ -12,6 +12,7 @@ from sqlmodel import SQLModel
 
 from gateway.pull.page import Asked, Certificate, Entry, Page
 from gateway.store import Store, StoredResource
+from gateway.stream.delivery import Delivery as LiveDelivery
 from mappers.facts import Coding, Fact, Origin, Refusal
 from mappers.identity import read_person
 from mappers.when import read_when
@@ -49,6 +50,9 @@ PLAIN_COLUMNS = {
     "block": {"id", "twin", "source", "version", "created", "count"},
     "run": {"id", "twin", "created", "model", "twin_version"},
     "state": {"twin", "model", "kind", "revision", "updated", "twin_version"},
+    "arrival": {"source", "key", "arrived"},
+    "stream_memo": {"source", "name"},
+    "attention": {"twin", "version"},
     "outbox": {"id", "twin", "source", "run", "created", "updated", "state", "attempts", "last_status"},
     "audit_event": {"sequence"},
     "audit_checkpoint": {"size", "text"},
@@ -84,6 +88,8 @@ def live_through_everything(store, at, event):
     store.finish_fetch(pull, Certificate("north", "r4", (Asked(cursor, 1, 1, 1),), name))
     store.save_run("aa11", twin, "kidney", 1, raw, now=at(1))
     store.save_state(twin, "glucose", "track", raw, after=0, twin_version=1, now=at(1), events=[event(actor, patient)])
+    live = LiveDelivery("north", place, "post", (Entry(raw, cursor, place),), (place, raw))
+    store.accept(live, at(1), [event(actor)])
     store.propose("d1", twin, "north", "aa11", raw, now=at(1))
     store.mark_sending(store.due()[0], at(1))
     store.mark_failed("d1", 422, raw, at(1), [event(actor, patient)])

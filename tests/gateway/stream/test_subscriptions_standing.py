@@ -124,7 +124,13 @@ def test_an_ehr_without_events_is_searched():
     standing = hear(listening(1), told(event(3)), LATER).standing
     found = settle(standing, CatchUp(2, 2), Failed("refused", is_final=True), LATER, RULES).standing
     assert not found.has_events
-    assert [type(action) for action in due(found, LATER, RULES)] == [Fetch, Poll]
+    fetch, status = due(found, LATER, RULES)
+    assert isinstance(fetch, Fetch)
+    assert status == AskStatus(3, 1, is_silent=False), "a search covers only what the EHR counts"
+    sure = settle(found, status, Said(told(count=3, kind="query-status")), LATER, RULES).standing
+    assert [type(action) for action in due(sure, LATER, RULES)] == [Fetch, Poll]
+    unsure = settle(found, status, Failed("refused", is_final=True), LATER, RULES).standing
+    assert [type(action) for action in due(unsure, LATER, RULES)] == [Fetch, Poll]
 
 
 def test_a_failure_is_put_off_for_longer_each_time():
@@ -334,6 +340,71 @@ def test_what_a_search_covered_is_dropped_when_it_comes_late_and_what_is_newer_i
     assert numbers(hear(standing, told(event(5)), LATER)) == [5]
 
 
+def test_a_number_beyond_the_count_of_its_own_notification_is_not_believed():
+    standing = hear(listening(1, 2), told(event(6, thing=3), count=3), LATER).standing
+    assert (standing.told, standing.gaps, standing.counts) == (3, ((3, 3),), {"misnumbered": 1})
+    assert [owed.reference for owed in standing.fetch] == ["Observation/o3"], "the event is kept all the same"
+    heard = hear(standing, told(event(3), count=3), LATER)
+    assert heard.standing.gaps == ()
+
+
+def test_bytes_that_came_under_a_wrong_number_are_not_taken_again_under_the_right_one():
+    wrong = msgspec.structs.replace(full(2, "Observation/o", 2), number=5)
+    standing = hear(listening(), told(wrong, count=2), LATER).standing
+    heard = hear(standing, told(full(2, "Observation/o", 2), count=2), LATER)
+    assert (heard.fresh, heard.overtaken, heard.standing.gaps) == ((), (), ((1, 1),))
+
+
+def test_an_older_version_under_a_wrong_number_is_history_by_its_instant():
+    standing = hear(listening(), told(full(2, "Observation/o", 2)), LATER).standing
+    wrong = msgspec.structs.replace(full(1, "Observation/o", 1), number=9)
+    heard = hear(standing, told(wrong, count=2), LATER)
+    assert (heard.fresh, len(heard.overtaken)) == ((), 1)
+
+
+def test_an_event_that_is_older_than_the_last_search_does_not_take_a_number_behind_it():
+    """Else it would hide that another event, which has that number, never came."""
+    standing = hear(listening(1), told(count=4, kind="heartbeat"), LATER).standing.searching("no-events")
+    standing = settle(
+        standing, Poll(START, 4, standing.search), Polled(START + timedelta(milliseconds=4)), LATER, RULES
+    )
+    heard = hear(standing.standing, told(event(5, thing=3), event(6), count=6), LATER)
+    assert numbers(heard) == [5, 6]
+    assert heard.standing.gaps == ((5, 5),)
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"), [((), "count-went-back"), ((event(4, thing=2),), "misnumbered")], ids=["whole", "with a hole"]
+)
+def test_a_search_for_numbers_that_were_not_there_yet_is_made_again(more, reason):
+    """Made while `$status` was not answered, so that nobody could know."""
+    standing = hear(listening(1), told(event(9, thing=2)), LATER).standing.searching("no-events")
+    found = settle(standing, Poll(START, 9, standing.search), Polled(START), LATER, RULES).standing
+    found = hear(found, told(*more, count=9), LATER).standing
+    status = AskStatus(found.told, whole(found.taken), is_silent=True)
+    sure = settle(found, status, Said(told(count=5, kind="query-status")), LATER, RULES).standing
+    assert (sure.told, sure.searched, sure.counts[reason]) == (5, 5, 1)
+    assert [action.through for action in due(sure, LATER, RULES) if isinstance(action, Poll)] == [5]
+
+
+def test_what_happens_after_a_search_that_claimed_its_number_is_kept_and_searched_for():
+    standing = hear(listening(1), told(event(9, thing=2)), LATER).standing.searching("no-events")
+    found = settle(standing, Poll(START, 9, standing.search), Polled(START), LATER, RULES).standing
+    heard = hear(found, told(event(4), count=4), LATER)
+    assert numbers(heard) == [4]
+    assert heard.standing.counts["misnumbered"] == 1
+    assert heard.standing.search
+
+
+def test_a_duplicate_of_an_event_under_two_numbers_takes_neither_again():
+    standing = hear(listening(1), told(event(2)), LATER).standing
+    standing = hear(standing, told(event(3, thing=2)), LATER).standing
+    assert standing.gaps == ((2, 3),)
+    for number in (2, 3):
+        standing = hear(standing, told(event(number, thing=2), count=3), LATER).standing
+    assert standing.gaps == ((2, 3),)
+
+
 def test_events_without_number_or_instant_are_kept():
     bare = Event(None, "", "Observation/o1")
     heard = hear(listening(), told(bare, bare, count=2, reasons=("no-event-number",)), LATER)
@@ -374,14 +445,17 @@ def test_two_changes_of_one_second_are_both_fetched():
 
 
 class Model:
-    """An EHR of numbers only: `$events` keeps the newest, `$status` may be there, a search tells all so far."""
+    """An EHR of numbers only: `$events` keeps the newest, it and `$status` may be there, a search tells all so far."""
 
-    def __init__(self, events: int, make, keeps: int, has_status: bool) -> None:
+    def __init__(self, events: int, make, keeps: int, has_status: bool, has_events: bool) -> None:
         self.events, self.make, self.keeps, self.has_status = events, make, keeps, has_status
+        self.has_events = has_events
         self.searched: set[int] = set()
 
     def answer(self, action):
         match action:
+            case CatchUp() if not self.has_events:
+                return Failed("refused", is_final=True)
             case CatchUp(first, last):
                 kept = range(max(1, self.events - self.keeps + 1), self.events + 1)
                 found = [self.make(n) for n in kept if first <= n <= last]
@@ -406,7 +480,9 @@ def test_whatever_is_dropped_doubled_delayed_or_misnumbered_all_comes_once(data,
     def make(thing: int) -> Event:
         return full(thing, f"Observation/o{thing % 3}", thing) if is_full else event(thing)
 
-    model = Model(0, make, data.draw(st.sampled_from([0, 3, 100])), data.draw(st.booleans()))
+    keeps, has_status = data.draw(st.sampled_from([0, 3, 100])), data.draw(st.booleans())
+    model = Model(0, make, keeps, has_status, has_events=bool(keeps) or data.draw(st.booleans()))
+    counts_right = data.draw(st.booleans())  # else the count of a notification is as wrong as its number
     standing, now = Standing("s1", "active", heard=START, since=START), START
     taken: list[str] = []
     delayed: list[int] = []
@@ -417,7 +493,8 @@ def test_whatever_is_dropped_doubled_delayed_or_misnumbered_all_comes_once(data,
 
     def send(thing: int) -> Standing:
         number = max(1, thing + data.draw(st.sampled_from([0, 0, 0, 3, -1])))
-        return note(hear(standing, told(msgspec.structs.replace(make(thing), number=number), count=model.events), now))
+        count = model.events if counts_right else max(model.events, number)
+        return note(hear(standing, told(msgspec.structs.replace(make(thing), number=number), count=count), now))
 
     for thing in range(1, data.draw(st.integers(1, 20)) + 1):
         model.events = thing

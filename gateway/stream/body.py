@@ -1,0 +1,47 @@
+"""The body of a POST, cut into the resources in it, each the very bytes that came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.pull.bundle import NotReadError, read_bundle, read_head
+from gateway.pull.page import Entry
+
+__all__ = ["Body", "read_body"]
+
+
+@dataclass(frozen=True)
+class Body:
+    """The resources in a body, and how many entries of a Bundle have none (deletions, outcomes)."""
+
+    entries: tuple[Entry, ...]
+    without: int = 0
+
+
+def read_body(data: bytes, *, is_lines: bool, version: str = "") -> Body:
+    """Cut one resource, a Bundle of any type, or NDJSON. A bad entry or line costs only itself.
+
+    Raises `NotReadError` where it is none of these.
+    """
+    if is_lines:
+        lines = [line for each in data.split(b"\n") if (line := each.strip())]
+        if not lines:
+            raise NotReadError("not-fhir")
+        return Body(tuple(_entry(line, version=version) for line in lines))
+    if read_head(data).resourceType != "Bundle":
+        return Body((Entry(data.strip(), version=version),))
+    items = read_bundle(data).entry
+    entries = tuple(
+        _entry(raw, full_url=item.fullUrl, version=version)
+        for item in items
+        if (raw := bytes(item.resource)) and item.search.mode != "outcome"
+    )
+    return Body(entries, len(items) - len(entries))
+
+
+def _entry(raw: bytes, *, full_url: str = "", version: str = "") -> Entry:
+    try:
+        read_head(raw)
+    except NotReadError as error:
+        return Entry(raw, full_url, problem=error.reason, version=version)
+    return Entry(raw, full_url, version=version)
