@@ -1,10 +1,11 @@
-"""The whole mission on embedded defaults: three simulated EHRs that disagree, and all that twin does with them."""
+"""The whole mission on embedded defaults: three simulated EHRs that disagree, a virtual sensor, and all of twin."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,9 +18,11 @@ from typing import Any
 from conformance.cohort import VERSIONS, Cohort, EhrName, build
 from conformance.hostile import Ehr, EhrSettings, serve
 from gateway.deliver import Proposed, Sent, propose, send
-from gateway.home import Home
+from gateway.demo_living import LivingPart, live
+from gateway.home import Home, now
 from gateway.ingest import Report, ingest
 from gateway.pull.keys import new_key
+from gateway.sensor_feed import SensorFeed
 from gateway.settings import SourceSettings, load_settings
 from gateway.simulation import answering_models, open_twin, run_model
 from gateway.sources import open_source
@@ -52,10 +55,11 @@ class Summary:
     failed: list[Sent] = field(default_factory=list)
     audit: Verdict | None = None
     example: str = ""
+    living: LivingPart | None = None
     seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """Write it; counts only, no patient."""
+        """Write it: counts only, and of the virtual person under the sensor, who is nobody, what the twin foresees."""
         return {
             "sources": [report.as_json() for report in self.reports],
             "twins": {"total": self.twins, "over_several_sources": self.over_several_sources},
@@ -66,13 +70,14 @@ class Summary:
             "written_again": self.written_again,
             "failed": [sent.as_json() for sent in self.failed],
             "audit": {"events": self.audit.size if self.audit else 0, "verified": bool(self.audit and self.audit.ok)},
+            "living": self.living.as_json() if self.living else None,
             "seconds": round(self.seconds, 1),
         }
 
 
 @contextmanager
-def simulated_ehrs(cohort: Cohort, folder: Path) -> Iterator[dict[EhrName, str]]:
-    """Start the cohort's EHRs, register our key with each, and write twin.toml; yields their URLs by name."""
+def simulated_ehrs(cohort: Cohort, folder: Path, more: str = "") -> Iterator[dict[EhrName, str]]:
+    """Start the EHRs of the cohort, register our key with each, write twin.toml (and `more`); yields URLs by name."""
     ehrs: list[Ehr] = []
     for name, version in VERSIONS.items():
         ehr = Ehr(EhrSettings(name=name, fhir_version=version))
@@ -84,7 +89,8 @@ def simulated_ehrs(cohort: Cohort, folder: Path) -> Iterator[dict[EhrName, str]]
         ehrs.append(ehr)
     with serve(ehrs) as bases:
         urls = dict(zip(VERSIONS, bases, strict=True))
-        (folder / "twin.toml").write_text("\n".join(_section(name, url) for name, url in urls.items()), "utf-8")
+        sections = [*(_section(name, url) for name, url in urls.items()), more]
+        (folder / "twin.toml").write_text("\n".join(sections), "utf-8")
         yield urls
 
 
@@ -94,22 +100,26 @@ def _section(name: str, url: str) -> str:
 
 
 @contextmanager
-def demonstration(folder: Path, today: date, tell: Tell) -> Iterator[tuple[Home, Summary]]:
+def demonstration(folder: Path, today: date, tell: Tell) -> Iterator[tuple[Home, Summary, SensorFeed]]:
     """Do all of it in a folder of its own; EHRs and store stay open while the block runs, nothing behind it."""
     begun = time.monotonic()
     _prepare(folder)
     tell("Making a synthetic cohort and starting three EHRs on loopback")
     cohort = build(SEED, today)
-    with simulated_ehrs(cohort, folder), Home.open(load_settings(folder)) as home:
+    feed = SensorFeed(folder / "sensor", now())
+    feed.lay_past()
+    with simulated_ehrs(cohort, folder, feed.section), Home.open(load_settings(folder)) as home:
         summary = Summary()
         for name, told in home.settings.sources.items():
             summary.reports.append(asyncio.run(_pull(home, name, told, tell)))
         _simulate(home, summary, tell)
+        tell("Calibrating a twin to its sensor")
+        summary.living = live(home)
         asyncio.run(_write_back(home, summary, tell))
         tell("Verifying the audit log")
         summary.audit = home.store.verify_audit()
         summary.seconds = time.monotonic() - begun
-        yield home, summary
+        yield home, summary, feed
 
 
 async def _pull(home: Home, name: str, told: SourceSettings, tell: Tell) -> Report:
@@ -126,7 +136,7 @@ def _prepare(folder: Path) -> None:
             "The folder holds something that is no demonstration.", hint="Say another --home, or leave it out."
         )
     for file in folder.iterdir():
-        file.unlink()
+        shutil.rmtree(file) if file.is_dir() else file.unlink()
     (folder / _MARK).write_text("Synthetic patients only; twin demo clears this folder.\n", "utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -12,8 +13,9 @@ from gateway.simulation import audit_reference
 from security.audit import run_event
 from twin_engine.forecast import Forecast, forecast
 from twin_engine.plan import Plan
+from twin_engine.scenario import Comparison, what_if
 
-__all__ = ["keep", "look_ahead", "used_references"]
+__all__ = ["branch_out", "keep", "look_ahead", "used_references"]
 
 _USED_HOURS = 6  # readings and doses of so many hours are named as what a forecast stands on
 
@@ -31,6 +33,24 @@ def look_ahead(
         minutes=minutes or calibrated.model.horizon_minutes,
         at=start,
         skill=calibrated.skill,
+        grounds=calibrated.grounds,
+        assumptions=calibrated.assumptions,
+    )
+
+
+def branch_out(calibrated: Calibrated, plans: Sequence[Plan], *, minutes: int) -> Comparison:
+    """Simulate what would happen under each plan from the last reading on, beside nothing new.
+
+    Raises `Misuse` for a plan that the model does not take.
+    """
+    start = calibrated.track.at
+    return what_if(
+        calibrated.model,
+        calibrated.track,
+        (Plan("nothing new", start), *plans),
+        at=start,
+        minutes=minutes,
+        doses=calibrated.series.doses,
         grounds=calibrated.grounds,
         assumptions=calibrated.assumptions,
     )

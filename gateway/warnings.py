@@ -30,6 +30,7 @@ __all__ = [
     "Pending",
     "acknowledge",
     "assess",
+    "attend",
     "kept_warnings",
     "rehearse",
     "settle",
@@ -78,16 +79,18 @@ def assess(home: Home, twin: str, model: str) -> Assessed | Missing:
     Raises `Unreachable` where others keep changing them at the same time.
     """
     chosen = dynamic_model(home, model)
-    record = open_twin(home, twin)
-    found = current(home, record, chosen)
-    if isinstance(found, Missing):
-        return found
+    found = current(home, open_twin(home, twin), chosen)
+    return found if isinstance(found, Missing) else attend(home, found)
+
+
+def attend(home: Home, found: Calibrated) -> Assessed:
+    """Do the same with a calibration that is up to date. Raises `Unreachable` as `assess` does."""
     forecast = look_ahead(found, minutes=_FURTHEST_MINUTES)
     to = home.settings.warnings.deliver
     changes: list[Change] = []
     run = ""
 
-    def attend(kept: Kept) -> bool:
+    def take(kept: Kept) -> bool:
         nonlocal changes, run
         before = msgspec.msgpack.encode(kept)
         changes = kept.watch.attend(
@@ -97,7 +100,7 @@ def assess(home: Home, twin: str, model: str) -> Assessed | Missing:
         kept.pending += [Pending(change, run, goals) for change in changes if (goals := _goals(change, to))]
         return msgspec.msgpack.encode(kept) != before
 
-    kept = _change(home, record.id, model, record.version, attend)
+    kept = _change(home, found.twin, found.model.name, found.twin_version, take)
     return _assessed(home, found, forecast, tuple(changes), kept.watch, run)
 
 

@@ -6,8 +6,18 @@ from decimal import Decimal
 
 from mappers.facts import Coding, Fact, Quantity, Value
 from twin_engine import Output, Run
+from twin_engine.outcome import Outcome
 
-__all__ = ["not_computed", "output_value", "said_name", "said_value", "short_time", "source_of_input"]
+__all__ = [
+    "not_computed",
+    "outcome_unit",
+    "output_value",
+    "said_name",
+    "said_outcome",
+    "said_value",
+    "short_time",
+    "source_of_input",
+]
 
 _MOST_DECIMALS = 6
 _UNITS = {"1": "", "a": "years", "{score}": ""}
@@ -46,6 +56,20 @@ def output_value(output: Output) -> tuple[str, str]:
     if output.kind == "risk":
         return f"{output.value * 100:.{max(output.decimals - 2, 0)}f}", "%"
     return f"{output.value:.{output.decimals}f}", _UNITS.get(output.unit, output.unit)
+
+
+def said_outcome(outcome: Outcome) -> str:
+    """Write what came of a plan, with its interval; a probability in percent."""
+    if outcome.unit == "1" and outcome.low is None:
+        return f"{100 * outcome.value:.0f}"
+    digits = 1 if abs(outcome.value) < 100 else 0
+    interval = f" ({outcome.low:.{digits}f} to {outcome.high:.{digits}f})" if outcome.low is not None else ""
+    return f"{outcome.value:.{digits}f}{interval}"
+
+
+def outcome_unit(outcome: Outcome) -> str:
+    """Name the unit in which `said_outcome` writes it."""
+    return "% of cases" if outcome.unit == "1" and outcome.low is None else outcome.unit
 
 
 def short_time(text: str) -> str:

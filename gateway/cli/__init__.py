@@ -41,8 +41,12 @@ for _name in (
     "demo",
     "doctor",
     "pull",
+    "listen",
     "list",
     "show",
+    "profile",
+    "versions",
+    "diff",
     "refusals",
     "simulate",
     "forecast",
@@ -58,6 +62,8 @@ for _name in ("list", "verify"):
     _register(_audit, _name, "audit")
 for _name in ("list", "show", "check"):
     _register(_model, _name, "model")
+for _name in ("card", "new"):
+    _register(_model, _name, f"model_{_name}")
 for _name in ("check", "list", "ack", "silence"):
     _register(_warnings, _name, "warnings")
 app.command(_audit)

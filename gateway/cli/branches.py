@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from string import ascii_uppercase
 
 from gateway.cli.terminal import print_table, say
+from gateway.wording import outcome_unit as _unit
+from gateway.wording import said_outcome as told
 from twin_engine.forecast import Course
-from twin_engine.outcome import Outcome
 from twin_engine.scenario import Comparison, Hindsight
 
 __all__ = ["draw_branches", "letter", "show_comparison", "told"]
@@ -118,19 +119,6 @@ def show_comparison(found: Comparison, *, now: datetime | None = None) -> None:
     for text in found.assumptions:
         say(f"Assumed: {text}")
     say(f"{found.limits} {found.citation}")
-
-
-def told(outcome: Outcome) -> str:
-    """Write an outcome with its interval."""
-    if outcome.unit == "1" and outcome.low is None:
-        return f"{100 * outcome.value:.0f}"
-    digits = 1 if abs(outcome.value) < 100 else 0
-    interval = f" ({outcome.low:.{digits}f} to {outcome.high:.{digits}f})" if outcome.low is not None else ""
-    return f"{outcome.value:.{digits}f}{interval}"
-
-
-def _unit(outcome: Outcome) -> str:
-    return "% of cases" if outcome.unit == "1" and outcome.low is None else outcome.unit
 
 
 def _show_hindsight(found: Hindsight) -> None:

@@ -7,11 +7,12 @@ from datetime import datetime
 
 import msgspec
 
-from gateway.cli.branches import draw_branches, letter, show_comparison, told
+from gateway.cli.branches import draw_branches, letter, show_comparison
 from gateway.cli.terminal import Options, print_json, print_table, say
 from gateway.home import Home
 from gateway.settings import load_settings
 from gateway.store import SavedRun
+from gateway.wording import outcome_unit, said_outcome
 from security.audit import read_event
 from security.errors import Misuse
 from twin_engine import Run
@@ -109,8 +110,8 @@ def _show(lines: list[_Line]) -> None:
         (
             (
                 known[name].title,
-                "% of cases" if known[name].unit == "1" else known[name].unit,
-                *(told(line.outcomes[name]) if name in line.outcomes else "" for line in lines),
+                outcome_unit(known[name]),
+                *(said_outcome(line.outcomes[name]) if name in line.outcomes else "" for line in lines),
             )
             for name in order
         ),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from gateway.cli.pull import show_report
@@ -14,6 +14,7 @@ from gateway.cli.send import words
 from gateway.cli.simulate import show_run
 from gateway.cli.terminal import Options, note, print_json, print_table, progress, say
 from gateway.demo import Summary, demonstration
+from gateway.demo_living import LivingPart
 from gateway.home import Home
 from gateway.simulation import answers_of
 from gateway.web import serve_twin
@@ -23,6 +24,8 @@ __all__ = ["demo_"]
 
 def demo_(*, headless: bool = False, port: int = 0, options: Options = Options()) -> int:
     """Show all of fhirtwin on synthetic patients: three EHRs that disagree, twins, models, write-back, audit, a page.
+
+    One of them wears a virtual sensor, which goes on reading while the page is open.
 
     Needs no network and leaves nothing running. State goes to a temporary folder, or to --home, which is kept.
 
@@ -37,13 +40,14 @@ def demo_(*, headless: bool = False, port: int = 0, options: Options = Options()
         folder = open_things.enter_context(_folder(options.home))
         with progress("Starting") as tell:
             today = datetime.now(UTC).date()
-            home, summary = open_things.enter_context(demonstration(folder, today, tell))
+            home, summary, feed = open_things.enter_context(demonstration(folder, today, tell))
         if options.json:
             print_json(summary.as_json())
         else:
             _tell(home, summary, stays=options.home is not None)
         if not headless:
-            serve_twin(home, summary.example, port or _free_port(), _invite)
+            shown = summary.living.twin if summary.living else summary.example
+            serve_twin(home, shown, port, partial(_invite, summary), beside=partial(feed.run, home))
         if options.home is not None:
             note(f"Everything is kept in {folder}; look around with: twin list --home {folder}")
     verified = summary.audit is not None and summary.audit.ok
@@ -68,7 +72,9 @@ def _tell(home: Home, summary: Summary, *, stays: bool) -> None:
             shown.add(saved.model)
             show_run(run)
             say()
-    say("4. Written back to the EHRs that the facts came from")
+    if summary.living:
+        _tell_living(summary.living)
+    say("5. Written back to the EHRs that the facts came from")
     for source, counts in sorted(summary.written_to.items()):
         say(f"   {source}: {words(counts)}")
     say(f"   everything sent a second time: {summary.written_again} created")
@@ -77,14 +83,42 @@ def _tell(home: Home, summary: Summary, *, stays: bool) -> None:
     say()
     audit = summary.audit
     size, whole = (audit.size, audit.ok) if audit else (0, False)
-    say(f"5. Audited: {size} events in a signed Merkle log, {'verified' if whole else 'NOT whole'}")
+    say(f"6. Audited: {size} events in a signed Merkle log, {'verified' if whole else 'NOT whole'}")
     say(f"   {summary.seconds:.0f} seconds")
 
 
-def _invite(address: str) -> None:
+def _tell_living(part: LivingPart) -> None:
+    """Tell of the twin under the sensor: it is simulated, and so is said."""
+    forecast, course = part.assessed.forecast, part.assessed.forecast.courses[0]
+    readings = len(part.found.series.readings)
+    say(f"4. A twin that lives: {part.twin[:8]}, a virtual person under a sensor, {readings} readings")
+    say(
+        f"   Forecast, simulated: in {course.minutes[-1]:.0f} minutes {course.median[-1]:.0f} {course.unit}, "
+        f"90 % from {course.low[-1]:.0f} to {course.high[-1]:.0f}"
+    )
+    for s in forecast.scores:
+        say(
+            f"   {s.minutes} minutes ahead {s.count} such forecasts missed by {s.rmse:.1f} {course.unit}, "
+            f"“nothing changes” by {s.persistence:.1f}; {s.coverage:.0%} inside the interval"
+        )
+    for one in part.assessed.standing:
+        lead = "" if one.lead_minutes is None else f", expected in {one.lead_minutes:.0f} minutes"
+        say(
+            f"   Warning: {one.rule.title} within {one.rule.minutes} minutes, {one.probability:.0%} likely{lead}; "
+            f"{one.evidence.false_alarms_a_day:.2f} false alarms a day on this twin's past"
+        )
+    for branch in part.tried.branches:
+        low = next(o for o in branch.outcomes if o.name == "severe-low")
+        say(f"   What if, {branch.plan.title}: {low.title} in {100 * low.value:.0f} % of cases")
     say()
-    say("6. Look at this twin in a browser (this machine only; Ctrl-C ends everything):")
+
+
+def _invite(summary: Summary, address: str) -> None:
+    say()
+    say("7. Look at this twin in a browser (this machine only; Ctrl-C ends everything):")
     say(f"   {address}")
+    if summary.living:
+        say(f"   Its sensor goes on. The twin of part 3 is there, too: /twins/{summary.example}")
 
 
 @contextmanager
@@ -94,9 +128,3 @@ def _folder(home: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="fhirtwin-demo-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

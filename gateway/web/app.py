@@ -2,95 +2,121 @@
 
 from __future__ import annotations
 
-import hmac
+import asyncio
 import secrets
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
-import jinja2
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.home import Home, now
-from gateway.simulation import answering_models, open_twin, run_model
-from gateway.web.view import build_view
-from security.errors import Fault
-from twin_engine import Missing
+from gateway.events import Hub
+from gateway.home import Home
+from gateway.web.live import Watcher
+from gateway.web.pages import SAFE, Pages
+from gateway.web.stream import events_route
+from security.errors import BadSettings
 
 __all__ = ["serve_twin", "web_app"]
 
 _HOST: Final = "127.0.0.1"
-_COOKIE: Final = "fhirtwin"
-_SAFE: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+_STATIC: Final = {"twin.css": "text/css", "live.js": "text/javascript"}
 
 
-def web_app(home: Home, key: str) -> Starlette:
+def web_app(home: Home, key: str, hub: Hub | None = None, watcher: Watcher | None = None) -> Starlette:
     """Build the application. A browser enters with `/enter?key=…` once and holds a cookie from then on.
 
-    The access is recorded before the page is made; if it cannot be recorded, there is no page.
+    Pages hear of `hub`'s events at /events; whoever serves the application runs the watcher that follows what they
+    show.
     """
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("gateway.web"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    style = files("gateway.web").joinpath("static/twin.css").read_text("utf-8")
+    hub = hub or Hub()
+    pages = Pages(home, key, hub, watcher or Watcher(home, hub))
+    read = {name: files("gateway.web").joinpath(f"static/{name}").read_bytes() for name in _STATIC}
 
-    def allowed(request: Request) -> bool:
-        return hmac.compare_digest(request.cookies.get(_COOKIE, "").encode(), key.encode())
-
-    def enter(request: Request) -> Response:
-        if not hmac.compare_digest(request.query_params.get("key", "").encode(), key.encode()):
-            return PlainTextResponse(
-                "This key is not the one of this server. Open the address that twin printed.", 403, _SAFE
-            )
-        twin = request.query_params.get("twin", "")
-        answer = RedirectResponse(f"/twins/{twin}" if twin.replace("-", "").isalnum() else "/", 303, _SAFE)
-        answer.set_cookie(_COOKIE, key, httponly=True, samesite="strict")
-        return answer
-
-    def twin(request: Request) -> Response:
-        if not allowed(request):
-            return PlainTextResponse("Open the address that twin printed; it holds the key.", 403, _SAFE)
-        try:
-            record = open_twin(home, request.path_params["twin"])
-            answers = [run_model(home, record, name)[0] for name in answering_models(home)]
-        except Fault as fault:
-            status = 404 if fault.issue == "not-found" else 403 if fault.issue == "forbidden" else 503
-            return PlainTextResponse(str(fault), status, _SAFE)
-        view = build_view(home, record, [a for a in answers if isinstance(a, Missing)], now())
-        return HTMLResponse(templates.get_template("twin.html").render(view=view), headers=_SAFE)
-
-    def stylesheet(request: Request) -> Response:
-        return Response(style, media_type="text/css")
+    def static(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in read:
+            return Response(status_code=404, headers=SAFE)
+        return Response(read[name], media_type=_STATIC[name], headers={"X-Content-Type-Options": "nosniff"})
 
     return Starlette(
         routes=[
-            Route("/enter", enter),
-            Route("/twins/{twin}", twin),
-            Route("/static/twin.css", stylesheet),
+            Route("/enter", pages.enter),
+            Route("/twins/{twin}", pages.twin),
+            Route("/twins/{twin}/seen", pages.acknowledge, methods=["POST"]),
+            Route("/twins/{twin}/silent", pages.silence, methods=["POST"]),
+            Route("/twins/{twin}/try", pages.attempt, methods=["POST"]),
+            Route("/static/{name}", static),
+            Route("/favicon.ico", lambda _: Response(status_code=204)),  # browsers ask for one
+            events_route(hub, pages.allowed),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[_HOST, "localhost"])],
     )
 
 
-def serve_twin(home: Home, twin: str, port: int, tell: Callable[[str], None]) -> None:
-    """Serve the pages until Ctrl-C, and tell the address to open."""
+class _Server(uvicorn.Server):
+    """A server that lets the listeners of a hub go before it waits for the last answers."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._hub.close()
+        await super().shutdown(sockets)
+
+
+def serve_twin(
+    home: Home,
+    twin: str,
+    port: int,
+    tell: Callable[[str], None],
+    *,
+    beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> None:
+    """Serve the pages until Ctrl-C, and tell the address to open; port 0 takes a free one.
+
+    `beside` is run in the same loop while the pages are served.
+    """
     key = secrets.token_urlsafe(24)
-    server = uvicorn.Server(
-        uvicorn.Config(web_app(home, key), host=_HOST, port=port, log_level="warning", access_log=False, lifespan="off")
+    hub = Hub()
+    watcher = Watcher(home, hub)
+    config = uvicorn.Config(
+        web_app(home, key, hub, watcher),
+        host=_HOST,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=3,
     )
 
-    tell(f"http://{_HOST}:{port}/enter?key={key}&twin={twin}")
+    async def serve() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                bound.bind((_HOST, port))
+            except OSError as error:
+                raise BadSettings(f"Port {port} cannot be had: {error.strerror}.", hint="Take another.") from error
+            tell(f"http://{_HOST}:{bound.getsockname()[1]}/enter?key={key}&twin={twin}")
+            also = [asyncio.create_task(each) for each in (watcher.run(), *([beside()] if beside else ()))]
+            try:
+                await _Server(config, hub).serve([bound])
+            finally:
+                for each in also:
+                    each.cancel()
+                ended = await asyncio.gather(*also, return_exceptions=True)
+            for failure in ended:
+                if isinstance(failure, Exception):
+                    raise failure
+
     with suppress(KeyboardInterrupt):  # Ctrl-C is how this is meant to end
-        server.run()
+        asyncio.run(serve())

@@ -12,6 +12,7 @@ from gateway.home import Home
 from gateway.simulation import answers_of
 from gateway.store import TwinRecord
 from gateway.web.chart import Chart, Dot, draw
+from gateway.web.section import Lacking
 from gateway.wording import not_computed, output_value, said_name, said_value, short_time, source_of_input
 from mappers.facts import Fact, Quantity, Refusal
 from mappers.ledger import REASONS
@@ -41,15 +42,22 @@ class View:
     timeline: tuple[Cells, ...]
     fact_count: int
     more: int
+    drawn: int
     runs: tuple[Cells, ...]
     missing: tuple[Cells, ...]
     refusals: tuple[Cells, ...]
     software: str = __version__
 
 
-def build_view(home: Home, record: TwinRecord, missing: Sequence[Missing], at: datetime) -> View:
-    """Arrange an opened twin for the page. Nobody is named: age and sex must do until there is a login."""
+def build_view(
+    home: Home, record: TwinRecord, lacks: Sequence[Missing | Lacking], at: datetime, *, drawn: Collection[str] = ()
+) -> View:
+    """Arrange an opened twin for the page. Nobody is named: age and sex must do until there is a login.
+
+    Measurements named in `drawn` have a picture of their own and are neither drawn nor listed again.
+    """
     facts = sorted(record.facts, key=_when, reverse=True)
+    shown = [fact for fact in facts if fact.kind != "measurement" or fact.name not in drawn]
     saved: dict[str, Run] = {}
     for kept, run in answers_of(home, record.id):
         saved.setdefault(kept.model, run)
@@ -60,12 +68,13 @@ def build_view(home: Home, record: TwinRecord, missing: Sequence[Missing], at: d
         heading=_heading(facts, record.id),
         sources=tuple(sorted({r.source for r in record.resources})),
         notes=tuple(_notes(facts, at)),
-        charts=tuple(_charts(facts, {i.name for run in saved.values() for i in run.inputs})),
-        timeline=tuple(_row(f) for f in facts[:_ROWS]),
+        charts=tuple(_charts(shown, {i.name for run in saved.values() for i in run.inputs})),
+        timeline=tuple(_row(f) for f in shown[:_ROWS]),
         fact_count=len(facts),
-        more=max(0, len(facts) - _ROWS),
+        more=max(0, len(shown) - _ROWS),
+        drawn=len(facts) - len(shown),
         runs=tuple(_run(run) for run in saved.values()),
-        missing=tuple({"title": m.title, "sentences": m.say} for m in missing),
+        missing=tuple(_lack(each) for each in lacks),
         refusals=tuple(_refusal(r) for r in record.refusals),
     )
 
@@ -150,6 +159,11 @@ def _run(run: Run) -> Cells:
         "limits": run.limits,
         "citation": run.citation,
     }
+
+
+def _lack(found: Missing | Lacking) -> Cells:
+    told = found.say if isinstance(found, Missing) else (*found.sentences, found.hint)
+    return {"title": found.title, "sentences": tuple(sentence for sentence in told if sentence)}
 
 
 def _refusal(refusal: Refusal) -> Cells:

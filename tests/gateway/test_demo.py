@@ -34,9 +34,11 @@ def said(home: Path) -> dict[str, Any]:
 
 
 def test_the_demo_does_the_whole_job(said):
-    assert {"sources", "twins", "runs", "written", "written_again", "audit", "seconds"} <= said.keys()
-    assert [s["fhir_version"] for s in said["sources"]] == ["dstu2", "stu3", "r4"]
-    assert all(s["certificate"] == "complete" for s in said["sources"])
+    assert {"sources", "twins", "runs", "written", "written_again", "audit", "living", "seconds"} <= said.keys()
+    *ehrs, sensor = said["sources"]
+    assert [s["fhir_version"] for s in ehrs] == ["dstu2", "stu3", "r4"]
+    assert all(s["certificate"] == "complete" for s in ehrs)
+    assert (sensor["name"], sensor["refused"]) == ("sensor", 0)
     assert said["twins"]["over_several_sources"] >= 7
     assert said["runs"]["prevent"] >= 8
     assert said["runs"]["kidney"] >= 8
@@ -44,6 +46,27 @@ def test_the_demo_does_the_whole_job(said):
     assert said["written_again"] == 0
     assert said["audit"]["verified"]
     assert said["audit"]["events"] > 100
+
+
+def test_a_twin_lives_with_forecast_scores_warnings_and_what_ifs(said):
+    living = said["living"]
+    assert living["readings"] == 1440
+    assert living["forecast"]["simulated"]
+    assert living["forecast"]["from"] < living["forecast"]["expected"] < living["forecast"]["to"]
+    thirty, sixty = living["scores"]
+    assert (thirty["minutes"], sixty["minutes"]) == (30, 60)
+    assert sixty["forecasts"] > 1000
+    for score in living["scores"]:
+        assert score["rmse"] < score["nothing_changes_rmse"]
+        assert 0.8 < score["inside_90"] < 0.97
+    assert len(living["days"]) >= 5
+    low = next(one for one in living["warnings"] if one["rule"] == "hypoglycaemia-level-1-60")
+    assert low["probability"] >= low["raised_from"]
+    assert low["lead_minutes"] > 0
+    assert low["false_alarms_a_day"] <= 0.5
+    nothing, now, later = (each["severe-low"] for each in living["what_if"]["outcomes"])
+    assert now < later <= nothing
+    assert living["what_if"]["ranking"][0] == living["what_if"]["plans"][1]
 
 
 def test_what_came_is_understood_or_refused(said):
@@ -97,7 +120,7 @@ class TestBehindTheDemo:
         assert all(e["event"]["resourceType"] == "AuditEvent" for e in events)
 
     def test_one_changed_byte_is_named(self, home, tmp_path):
-        for file in home.iterdir():
+        for file in filter(Path.is_file, home.iterdir()):
             (tmp_path / file.name).write_bytes(file.read_bytes())
         (tmp_path / "twin.key").chmod(0o600)
         with sqlite3.connect(tmp_path / "twin.db") as db:

@@ -16,10 +16,12 @@ from gateway.settings import Settings, SourceSettings, StreamSettings, WarningSe
 from security.errors import BadSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["demo", "doctor", "pull", "list", "show", "refusals", "simulate", "propose", "send"]
+COMMANDS = ["demo", "doctor", "pull", "listen", "list", "show", "refusals", "simulate", "propose", "send"]
+COMMANDS += ["profile", "versions", "diff"]
 COMMANDS += ["forecast", "what-if", "compare", "rehearse", "glycaemia"]
 COMMANDS += ["warnings check", "warnings list", "warnings ack", "warnings silence"]
 COMMANDS += ["audit list", "audit verify", "model list", "model show", "model check"]
+COMMANDS += ["model card", "model new"]
 
 
 def read(name: str) -> str:

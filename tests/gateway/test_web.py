@@ -14,6 +14,7 @@ from gateway.ingest import ingest
 from gateway.pull.folder import Folder
 from gateway.settings import load_settings
 from gateway.web import web_app
+from gateway.web.forms import token_of
 
 KEY = "a-key-of-this-test"
 GENDER = "female"
@@ -98,8 +99,8 @@ async def test_what_an_ehr_wrote_is_text_and_never_markup(home, browser):
     page = await browser.get(f"/enter?key={KEY}&twin={twin.id}", follow_redirects=True)
     assert "&lt;i&gt;odd" in page.text
     assert "<i>odd" not in page.text
-    assert "<script" not in page.text
-    assert "script-src" not in page.headers["content-security-policy"]
+    assert page.text.count("<script") == page.text.count('<script src="/static/live.js" defer></script>') == 1
+    assert "script-src 'self';" in page.headers["content-security-policy"]
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert page.headers["cache-control"] == "no-store"
 
@@ -108,6 +109,25 @@ async def test_the_person_is_not_named_on_a_page_without_a_login(home, browser):
     [twin] = home.store.twins()
     page = await browser.get(f"/enter?key={KEY}&twin={twin.id}", follow_redirects=True)
     assert "Ada" not in page.text
+
+
+async def test_a_twin_without_a_sensor_says_what_is_missing_and_how_to_get_it(home, browser):
+    [twin] = home.store.twins()
+    page = (await browser.get(f"/enter?key={KEY}&twin={twin.id}", follow_redirects=True)).text
+    missing = page[page.index('id="lacking-1"') :]
+    assert "Glucose under meals and insulin" in missing
+    assert "no usable readings" in missing
+    assert "twin pull" in missing
+    assert "<form" not in page
+
+
+async def test_a_form_of_a_model_that_cannot_run_is_answered_on_the_page(home, browser):
+    [twin] = home.store.twins()
+    await browser.get(f"/enter?key={KEY}&twin={twin.id}")
+    fields = {"token": token_of(KEY, twin.id), "model": "glucose", "hours": "2", "plan1.words": "20 g carbohydrate"}
+    answer = await browser.post(f"/twins/{twin.id}/try", data=fields)
+    assert answer.status_code == 422
+    assert "no usable readings" in answer.text[answer.text.index('role="alert"') :]
 
 
 async def test_another_host_name_gets_nothing(home):

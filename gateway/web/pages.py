@@ -1,0 +1,188 @@
+"""What a browser may ask: to enter, to see a twin, to say that a warning was seen, and to try a treatment.
+
+Every access is recorded before its page is made; if it cannot be recorded, there is no page. What one model cannot do
+stands in its section, and costs no other.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final
+
+import jinja2
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+
+from gateway.calibration import current, dynamic_model
+from gateway.events import Hub
+from gateway.home import Home, now
+from gateway.simulation import answering_models, open_twin, run_model
+from gateway.warnings import acknowledge, silence
+from gateway.web.forms import Form, read_form, token_of
+from gateway.web.live import Watcher
+from gateway.web.living import Living, build_living, living_titles
+from gateway.web.section import Lacking, attempt, lacking
+from gateway.web.trial import run_trial
+from gateway.web.view import build_view
+from security.errors import Fault, Misuse
+from twin_engine import Missing
+
+__all__ = ["SAFE", "Pages"]
+
+SAFE: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_COOKIE: Final = "fhirtwin"
+_STATUS: Final = {"not-found": 404, "forbidden": 403, "invalid": 422}
+_SILENCE_MINUTES: Final = 60
+_RUN_DIGITS: Final = 24
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What could not be done, said where it was asked for."""
+
+    where: str
+    sentences: tuple[str, ...]
+
+
+class Pages:
+    """The pages of one home, for the holder of one key."""
+
+    def __init__(self, home: Home, key: str, hub: Hub, watcher: Watcher) -> None:
+        self._home, self._key, self._hub, self._watcher = home, key, hub, watcher
+        templates = jinja2.Environment(
+            loader=jinja2.PackageLoader("gateway.web"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._page = templates.get_template("twin.html")
+
+    def allowed(self, request: Request) -> bool:
+        """Say whether the browser holds the key."""
+        return hmac.compare_digest(request.cookies.get(_COOKIE, "").encode(), self._key.encode())
+
+    def enter(self, request: Request) -> Response:
+        """Take the key once, and hand out the cookie."""
+        if not hmac.compare_digest(request.query_params.get("key", "").encode(), self._key.encode()):
+            return PlainTextResponse(
+                "This key is not the one of this server. Open the address that twin printed.", 403, SAFE
+            )
+        twin = request.query_params.get("twin", "")
+        answer = RedirectResponse(f"/twins/{twin}" if twin.replace("-", "").isalnum() else "/", 303, SAFE)
+        answer.set_cookie(_COOKIE, self._key, httponly=True, samesite="strict")
+        return answer
+
+    async def twin(self, request: Request) -> Response:
+        """Show a twin; `run` in the address names a what-if to show."""
+        if not self.allowed(request):
+            return _keyless()
+        run = request.query_params.get("run", "")
+        return await self._show(request.path_params["twin"], run if run.isalnum() else "", {}, None)
+
+    async def acknowledge(self, request: Request) -> Response:
+        """Note that somebody has seen a warning."""
+
+        def act(twin: str, form: Form) -> str:
+            model = form.get("model", "")
+            acknowledge(self._home, twin, model, _number(form.get("number", "")))
+            return f"#warned-{model}"
+
+        return await self._act(request, "warnings", act, told="warning")
+
+    async def silence(self, request: Request) -> Response:
+        """Keep a rule of a twin silent for an hour."""
+
+        def act(twin: str, form: Form) -> str:
+            model, until = form.get("model", ""), now() + timedelta(minutes=_SILENCE_MINUTES)
+            silence(self._home, twin, model, form.get("rule", ""), until)
+            return f"#warned-{model}"
+
+        return await self._act(request, "warnings", act, told="warning")
+
+    async def attempt(self, request: Request) -> Response:
+        """Simulate what a form asks for, and go to the page that shows it."""
+
+        def act(twin: str, form: Form) -> str:
+            model = dynamic_model(self._home, form.get("model", ""))
+            found = current(self._home, open_twin(self._home, twin), model)
+            if isinstance(found, Missing):
+                raise Misuse(" ".join(found.say), hint=lacking(found).hint)
+            return f"?run={run_trial(self._home, found, form)[:_RUN_DIGITS]}#try-{model.name}"
+
+        return await self._act(request, "try", act)
+
+    async def _act(self, request: Request, where: str, act: Callable[[str, Form], str], *, told: str = "") -> Response:
+        """Do what a form asks for and show the page again; a refusal is said at the form, with what was typed."""
+        if not self.allowed(request):
+            return _keyless()
+        asked, form = request.path_params["twin"], Form()
+        try:
+            twin = await run_in_threadpool(self._home.store.find_twin, asked)
+            form = await read_form(request, self._key, twin)
+            place = await run_in_threadpool(act, twin, form)
+        except Misuse as fault:
+            if fault.issue == "not-found" and not form:
+                return _refusal(fault)
+            return await self._show(asked, "", form, Refused(where, (fault.message, fault.hint)))
+        except Fault as fault:
+            return _refusal(fault)
+        if told:
+            self._hub.publish(told, {"twin": twin})
+        return RedirectResponse(f"/twins/{twin}{place}", 303, SAFE)
+
+    async def _show(self, twin: str, run: str, said: Form, refused: Refused | None) -> Response:
+        try:
+            shown = await run_in_threadpool(self._build, twin, run, said)
+        except Fault as fault:
+            return _refusal(fault)
+        self._watcher.follow(shown["view"].id, shown["view"].version)
+        page = self._page.render(**shown, refused=refused, token=token_of(self._key, shown["view"].id))
+        return HTMLResponse(page, 422 if refused else 200, SAFE)
+
+    def _build(self, twin: str, run: str, said: Form) -> dict[str, Any]:
+        """Open the twin, which is recorded, and make its sections one by one."""
+        home, at = self._home, now()
+        record = open_twin(home, twin)
+        answers = [
+            attempt(model.title, partial(run_model, home, record, name))
+            for name, model in answering_models(home).items()
+        ]
+        told = [answer[0] if isinstance(answer, tuple) else answer for answer in answers]
+        living = [
+            attempt(
+                title,
+                partial(build_living, home, record, name, at, run, said if said.get("model") == name else {}),
+            )
+            for name, title in living_titles(home).items()
+        ]
+        lacks = [answer for answer in told if isinstance(answer, Missing | Lacking)]
+        drawn = {each.channel for each in living if isinstance(each, Living)}
+        return {"view": build_view(home, record, lacks, at, drawn=drawn), "living": living}
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise Misuse("The number of the warning is missing.", hint="Use the button beside the warning.")
+    return int(text)
+
+
+def _keyless() -> Response:
+    return PlainTextResponse("Open the address that twin printed; it holds the key.", 403, SAFE)
+
+
+def _refusal(fault: Fault) -> Response:
+    return PlainTextResponse(str(fault), _STATUS.get(fault.issue, 503), SAFE)
