@@ -77,7 +77,8 @@ class Hub:
             while True:
                 told: Event | None = None
                 with suppress(TimeoutError):
-                    told = await asyncio.wait_for(queue.get(), heartbeat)
+                    async with asyncio.timeout(heartbeat):  # asyncio.wait_for may swallow a cancellation
+                        told = await queue.get()
                     if told is None:
                         return
                 yield told.encode() if told else b": alive\n\n"

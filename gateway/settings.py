@@ -109,7 +109,7 @@ class StreamSettings(BaseModel):
     client_id
         Under which the broker keeps what comes while we are away; "": made from the name of the stream.
     topic, criteria
-        A SubscriptionTopic's canonical URL and filters of it; without a topic, the searches of FHIR R4's own kind.
+        A SubscriptionTopic's canonical URL, and its types ("Observation") or filters ("Observation?patient=Patient/1").
     endpoint
         The public address at which the EHR reaches us (https, ends in the path that we serve).
     """
@@ -130,7 +130,6 @@ class StreamSettings(BaseModel):
     password_file: Path | None = None
     ca_file: Path | None = None
     client_id: str = ""
-    qos: Literal[1, 2] = 1
     topic: str = ""
     criteria: tuple[str, ...] = ()
     endpoint: HttpUrl | None = None
@@ -148,7 +147,7 @@ class StreamSettings(BaseModel):
                 needed = {"host": bool(self.host), "topics": bool(self.topics)}
             case "subscription":
                 needed = {
-                    "topic or criteria": bool(self.topic or self.criteria),
+                    "topic": bool(self.topic),
                     "endpoint": self.endpoint is not None,
                     "token_file": self.token_file is not None,
                 }

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-import emcee
 import numpy as np
 from scipy.optimize import least_squares
 
@@ -286,6 +285,8 @@ def _posterior(
 
 def _walk(history: _History, point: Array, root: Array, members: int, rng: np.random.Generator) -> Array:
     """Walk the posterior with the affine-invariant sampler (Foreman-Mackey et al., PASP 2013;125:306)."""
+    import emcee  # noqa: PLC0415 - it brings scipy.stats, which takes longer to import than a calibration
+
     walkers = max(WALKERS, 2 * len(point) + 2)
     begin = np.clip(point + rng.standard_normal((walkers, len(point))) @ root.T, history.low, history.high)
     sampler = emcee.EnsembleSampler(walkers, len(point), history.log_posterior, vectorize=True)

@@ -73,7 +73,7 @@ app.command(_warnings)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    said = sys.argv[1:] if arguments is None else list(arguments)
+    said = sys.argv[1:] if arguments is None else [*arguments]  # gateway.cli.list hides the builtin here
     try:
         refuse_neighbours()
         status = app(said, result_action="return_value", exit_on_error=False, print_error=True)

@@ -81,7 +81,8 @@ class Attention:
         while True:
             await self._look_at_all()
             try:
-                await asyncio.wait_for(self._there.wait(), _RETRY_SECONDS)
+                async with asyncio.timeout(_RETRY_SECONDS):  # asyncio.wait_for may swallow a cancellation
+                    await self._there.wait()
             except TimeoutError:
                 long_ago = time.monotonic() - _AGAIN_SECONDS
                 self.want(self._later | {twin for twin, when in self._standing.items() if when < long_ago})
@@ -96,7 +97,8 @@ class Attention:
                 await self._deliver("")
                 again = time.monotonic() + _RETRY_SECONDS
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._is_due.wait(), _RETRY_SECONDS)
+                async with asyncio.timeout(_RETRY_SECONDS):
+                    await self._is_due.wait()
             while self._due:
                 await self._deliver(self._due.pop())
             self._is_due.clear()

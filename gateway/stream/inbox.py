@@ -75,7 +75,8 @@ class Inbox:
             raise ValueError("a delivery of a source that no stream has")
         async with self._room:
             try:
-                await asyncio.wait_for(self._room.wait_for(lambda: self._has_room(source)), patience)
+                async with asyncio.timeout(patience):  # asyncio.wait_for may swallow a cancellation
+                    await self._room.wait_for(lambda: self._has_room(source))
             except TimeoutError:
                 raise Busy from None
             self._reserved[source] += 1
@@ -124,7 +125,8 @@ class Inbox:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             with suppress(TimeoutError):  # a pull by another process may have brought patients
-                await asyncio.wait_for(self._landed.wait(), _LOOK_AROUND_SECONDS)
+                async with asyncio.timeout(_LOOK_AROUND_SECONDS):
+                    await self._landed.wait()
 
     async def map_all(self) -> None:
         """Map all that waits now."""

@@ -38,11 +38,6 @@ async def listen_mqtt(
     broker does not let us in at the first time (later it is told, and tried again); and what `accept` raises where
     trying again would not help.
     """
-    if settings.qos != 1:
-        raise BadSettings(
-            "Streams of kind mqtt are read with qos 1.",
-            hint="With 2 a message is acknowledged before it is stored, and a crash in between would lose it.",
-        )
     if wrong := [str(place) for place, topic in enumerate(settings.topics, 1) if not _is_filter(topic)]:
         raise BadSettings(
             f"The topic number {' and '.join(wrong)} of topics cannot be subscribed to.",

@@ -281,10 +281,6 @@ _DOING: Final = {
 
 def _topic(settings: StreamSettings, source: SourceSettings) -> Topic:
     """Read `criteria`: each is a type ("Observation"), or a filter of one ("Observation?patient=Patient/1")."""
-    if not settings.topic:
-        raise BadSettings(
-            "A subscription needs the canonical URL of a topic.", hint="Ask the EHR's operator, and set topic."
-        )
     filters = tuple(Filter.read(each) for each in settings.criteria if "?" in each)
     types = dict.fromkeys(each.partition("?")[0] for each in settings.criteria)
     return Topic(settings.topic, tuple(types) or source.types, filters, settings.payload)

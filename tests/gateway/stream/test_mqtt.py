@@ -388,12 +388,6 @@ async def test_a_topic_that_no_broker_can_read_is_said_at_once_and_by_its_place(
             pass
 
 
-async def test_quality_of_service_2_is_refused_because_it_acknowledges_too_soon():
-    with pytest.raises(BadSettings):
-        async with listening(Store(), stream(1883, qos=2)):
-            pass
-
-
 def passwords(file: Path) -> Path:
     subprocess.run(["mosquitto_passwd", "-b", "-c", str(file), "twin", "right"], check=True, capture_output=True)
     return file

@@ -338,11 +338,10 @@ async def test_neither_the_token_nor_what_stands_is_to_be_read_in_the_store(ends
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"topic": ""}, "topic"),
         ({"criteria": []}, "types"),
         ({"criteria": ["Observation?patient="]}, "filter"),
     ],
-    ids=["no topic", "no types", "no filter"],
+    ids=["no types", "no filter"],
 )
 async def test_what_no_ehr_could_take_is_said_at_the_start(ends, changes, says):
     async with ends(**{"criteria": ["Observation"], **changes}) as (_, twin):
