@@ -59,7 +59,7 @@ def test_a_twin_lives_with_forecast_scores_warnings_and_what_ifs(said):
     for score in living["scores"]:
         assert score["rmse"] < score["nothing_changes_rmse"]
         assert 0.8 < score["inside_90"] < 0.97
-    assert len(living["days"]) >= 5
+    assert len(living["days"]) >= 4  # of five days with readings the first only sets the rates
     low = next(one for one in living["warnings"] if one["rule"] == "hypoglycaemia-level-1-60")
     assert low["probability"] >= low["raised_from"]
     assert low["lead_minutes"] > 0
