@@ -39,7 +39,7 @@ check: .venv/ready-dev
 	@$(BIN)/lint-imports --no-logo > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 
 test: check
-	@$(BIN)/python -m pytest --cov --cov-report=html:.cache/coverage --cov-fail-under=85
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report=html:.cache/coverage --cov-fail-under=85
 
 # Renew the pinned versions from what a fresh install of today gives.
 constraints:
