@@ -1,10 +1,11 @@
 """How far personal forecasts are under "nothing changes", on real sensors of people who log nothing (Hall 2018).
 
     python benchmarks/personal_forecasts.py [--quick] [--format json]
+    python benchmarks/personal_forecasts.py --choose        # how the penalty was chosen
 
 Each person's forecasts are made in order of time, with what was known then; only the last 30 % of their days count.
-Nothing is tuned on those: the penalty and the pace of the spread are constants of `twin_engine.residual`. The peer is
-persistence, over the same forecasts. Needs ../shared/data.
+Nothing is tuned on those: the penalty of `twin_engine.residual` is the best of a coarse grid on the first 70 %
+(`--choose`, which stops there). The peer is persistence, over the same forecasts. Needs ../shared/data.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ import numpy as np
 
 from twin_engine.backtest import HORIZONS, Skill
 from twin_engine.physiology.minimal_glucose import MinimalGlucose
-from twin_engine.residual import POINTS, SPACING
+from twin_engine.residual import POINTS, SPACING, Outlook, Ridge
 from twin_engine.scoring import INSIDE
 from twin_engine.series import Reading
 
 HALL = Path(__file__).resolve().parents[2] / "shared" / "data" / "cgm" / "hall2018.csv"
 GAIN = 0.12
 TRAINING = 0.7
+PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0)
 
 
 def people() -> dict[str, list[tuple[datetime, float]]]:
@@ -40,6 +42,32 @@ def people() -> dict[str, list[tuple[datetime, float]]]:
     return {who: sorted(rows) for who, rows in told.items()}
 
 
+def look_back(readings: list[tuple[datetime, float]], skill: Skill) -> list[Outlook]:
+    """Go through readings with a skill, and return its forecasts with what was met."""
+    model, made = MinimalGlucose(), []
+    for when, value in readings:
+        skill.take(Reading(when, skill.channel, value, model.channels[0].sd))
+        blind = model.channels[0].sd * np.sqrt(1.0 + np.arange(1, POINTS + 1) * SPACING / 10.0)
+        made.append(skill.look(model, (), np.full(POINTS, value), blind))
+    return made
+
+
+def choose() -> None:
+    """Tell for each penalty the share under persistence on the first days alone."""
+    for penalty in PENALTIES:
+        sums = {minutes: [0.0, 0.0] for minutes in HORIZONS}
+        for readings in people().values():
+            skill = Skill.begin(MinimalGlucose(), ())
+            skill.ridge = Ridge.empty(skill.ridge.width, penalty)
+            for outlook in look_back(readings[: int(len(readings) * TRAINING)], skill):
+                for minutes, total in sums.items():
+                    if (met := outlook.told[minutes // SPACING - 1]) is not None:
+                        total[0] += (met - outlook.mean[minutes // SPACING - 1]) ** 2
+                        total[1] += (met - outlook.value) ** 2
+        shares = ", ".join(f"{minutes} min {100 * (1 - math.sqrt(a / b)):.2f} %" for minutes, (a, b) in sums.items())
+        print(f"penalty {penalty:g}: {shares} under persistence, first {100 * TRAINING:.0f} % of days")
+
+
 def rows(quick: bool) -> dict[str, dict[str, object]]:
     """Measure; `quick` takes three people."""
     model = MinimalGlucose()
@@ -47,12 +75,7 @@ def rows(quick: bool) -> dict[str, dict[str, object]]:
     for readings in list(people().values())[: 3 if quick else None]:
         skill = Skill.begin(model, ())
         cut = readings[int(len(readings) * TRAINING)][0]
-        made = []
-        for when, value in readings:
-            skill.take(Reading(when, skill.channel, value, model.channels[0].sd))
-            blind = model.channels[0].sd * np.sqrt(1.0 + np.arange(1, POINTS + 1) * SPACING / 10.0)
-            made.append(skill.look(model, (), np.full(POINTS, value), blind))
-        for outlook in made:
+        for outlook in look_back(readings, skill):
             for minutes, total in sums.items():
                 met = outlook.told[minutes // SPACING - 1]
                 if outlook.at < cut or met is None:
@@ -89,7 +112,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="three people")
     parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--choose", action="store_true", help="tell how the penalty was chosen, on the first days only")
     told = parser.parse_args()
+    if told.choose:
+        choose()
+        return 0
     found = rows(told.quick)
     if told.format == "json":
         print(json.dumps(found, indent=2))

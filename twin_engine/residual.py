@@ -121,7 +121,7 @@ class Ridge(msgspec.Struct):
     rated: int = 0
 
     @classmethod
-    def empty(cls, width: int, penalty: float = 30.0) -> Ridge:
+    def empty(cls, width: int, penalty: float = 10.0) -> Ridge:
         """Begin without knowing anything: no correction."""
         return cls(
             width,
