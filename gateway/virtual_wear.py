@@ -25,6 +25,7 @@ _PATIENT: Final = "virtual-wearer"
 _BASAL: Final = 19.0  # units of glargine a day
 _MEALS: Final = ((-400, 45.0), (-1160, 70.0), (-1535, 60.0))  # minutes before a day's end, and grams
 _NOW: Final = ((-95, 40.0, 12.0), (45, 30.0, 0.0), (300, 70.0, 5.5), (560, 30.0, 2.5))  # twice the bolus, then juice
+_SHOWN: Final = 15  # minutes later than that it is shown: glucose falls so surely then that any calibration warns
 _SEEDS: Final = (9, 11)
 _TWICE: Final = (3, 5, 8, 11)
 _TOLD: Final = {
@@ -78,8 +79,11 @@ def simulate_wear() -> VirtualWear:
     return VirtualWear(
         made_by="gateway.virtual_wear.simulate_wear; synthetic, nobody's data",
         first=SPACING - _PAST,
-        readings=tuple(int(value) for value in np.rint(wearing.read_all(glucose))),
-        given=tuple(sorted(told, key=lambda one: (one.minute, one.input))),
+        readings=tuple(int(value) for value in np.rint(wearing.read_all(glucose)))[_SHOWN // SPACING :],
+        given=tuple(
+            msgspec.structs.replace(one, minute=one.minute - _SHOWN)
+            for one in sorted(told, key=lambda one: (one.minute, one.input))
+        ),
     )
 
 
