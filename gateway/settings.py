@@ -16,7 +16,7 @@ from security.errors import BadSettings, UnknownName
 
 __all__ = ["Settings", "SourceSettings", "StreamSettings", "WarningSettings", "default_home", "load_settings"]
 
-FhirVersionName = Literal["dstu2", "stu3", "r4"]
+FhirVersionName = Literal["dstu2", "stu3", "r4", "r4b", "r5"]
 
 _PATHS = ("key_file", "token_file", "password_file", "ca_file", "folder", "webhook_secret_file")
 

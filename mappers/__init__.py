@@ -1,10 +1,10 @@
-"""FHIR JSON in, facts out: DSTU2, STU3 and R4 become normalised clinical statements, or refusals that say why not."""
+"""FHIR JSON in, facts out: DSTU2 to R5 become normalised clinical statements, or refusals that say why not."""
 
 from mappers.reading import Unreadable, read_json
 from mappers.references import LINKABLE, REFERRING, references_of, subject_of
 from mappers.resources import MAPPING, as_link, map_resource
 from mappers.versions import FhirVersion, as_fhir_version
-from mappers.versions.detect import detect_version
+from mappers.versions.detect import choose_version, detect_version, possible_versions
 
 __all__ = [
     "LINKABLE",
@@ -14,8 +14,10 @@ __all__ = [
     "Unreadable",
     "as_fhir_version",
     "as_link",
+    "choose_version",
     "detect_version",
     "map_resource",
+    "possible_versions",
     "read_json",
     "references_of",
     "subject_of",

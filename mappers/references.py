@@ -1,4 +1,4 @@
-"""Who a resource is about, and what it needs from others; the same in all versions of FHIR."""
+"""Who a resource is about, and what it needs from others, in any version of FHIR."""
 
 from __future__ import annotations
 
@@ -53,4 +53,6 @@ def _type_in(written: str) -> str:
 def references_of(resource: Json) -> tuple[str, ...]:
     """List the references, as written, that `map_resource` wants in `linked`; contained ones are not among them."""
     found = reference(resource.get("medicationReference"))
+    for medicine in objects(resource.get("medication"))[:1]:  # R5: a CodeableReference
+        found = found or reference(medicine.get("reference"))
     return (found,) if found and not found.startswith("#") else ()

@@ -16,18 +16,21 @@ from conformance.cohort.chart import Chart
 from conformance.cohort.concept import EhrName
 from conformance.cohort.event import Event
 from conformance.cohort.person import Person
-from conformance.cohort.render import dstu2, r4, stu3
+from conformance.cohort.render import dstu2, r4, r5, stu3
 from conformance.cohort.render.scribe import House, Resource
 from conformance.cohort.stories import STORIES
+from security.errors import UnknownName
 
 __all__ = ["TODAY", "VERSIONS", "Cohort", "Member", "build"]
 
-_TEMPLATES: Final[Mapping[str, ModuleType]] = MappingProxyType({"lakeside": dstu2, "harbor": stu3, "summit": r4})
+_TEMPLATES: Final[Mapping[EhrName, Mapping[str, ModuleType]]] = MappingProxyType(
+    {"lakeside": {"dstu2": dstu2}, "harbor": {"stu3": stu3}, "summit": {"r4": r4, "r4b": r4, "r5": r5}}
+)
 
 VERSIONS: Final[Mapping[EhrName, Literal["dstu2", "stu3", "r4"]]] = MappingProxyType(
     {"lakeside": "dstu2", "harbor": "stu3", "summit": "r4"}
 )
-"""The FHIR version that each EHR of the cohort speaks."""
+"""The FHIR version that each EHR of the cohort speaks. Summit may speak R4B and R5 instead."""
 
 TODAY: Final = date(2026, 11, 1)
 """The day on which the stories end unless told; a demonstration tells the real one, so that its data is recent."""
@@ -76,12 +79,16 @@ class Cohort:
         """Return the person of an id ("p01")."""
         return next(person for person in self.persons if person.id == id_)
 
-    def bundles(self, ehr: EhrName) -> list[Resource]:
+    def bundles(self, ehr: EhrName, version: str = "") -> list[Resource]:
         """Return what to load into an EHR: its directory, then a transaction for each person that it knows.
 
         Every entry is an update to the id that the resource has; references are relative to the EHR ("Patient/31037").
+        `version` is another FHIR version than the EHR's usual one, of those that it may speak; raises `UnknownName`.
         """
-        template = _TEMPLATES[ehr]
+        spoken = _TEMPLATES[ehr]
+        if (version := version or VERSIONS[ehr]) not in spoken:
+            raise UnknownName(f"FHIR version of {ehr}", version, spoken)
+        template = spoken[version]
         house: House = template.HOUSE
         bundles = [_transaction(house, template.directory())]
         for person in self.persons:

@@ -1,4 +1,4 @@
-"""An EHR simulator: a FHIR server in DSTU2, STU3 or R4 whose habits and misbehaviours can be switched."""
+"""An EHR simulator: a FHIR server in DSTU2, STU3, R4, R4B or R5 whose habits and misbehaviours can be switched."""
 
 from conformance.hostile.ehr import Ehr, EhrSettings
 from conformance.hostile.misbehaviour import MISBEHAVIOURS, Misbehaviour, Misbehaviours

@@ -6,13 +6,17 @@ import json
 import signal
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from conformance.cohort import EhrName, build, to_json
 from conformance.hostile import MISBEHAVIOURS, Ehr, EhrSettings, FhirVersion, Misbehaviour, serve
 from security.errors import BadSettings, Fault
+
+_SEED = 7  # the cohort of the demonstration
 
 app = App(
     name="python -m conformance.hostile",
@@ -26,13 +30,14 @@ app = App(
 def run(
     *files: Path,
     version: FhirVersion = "r4",
+    cohort: EhrName | None = None,
     port: int = 8080,
     page_size: int = 50,
     client: tuple[str, ...] = (),
     misbehave: tuple[str, ...] = (),
     list_: Annotated[bool, Parameter(name="--list", negative="")] = False,
 ) -> None:
-    """Serve bundles (JSON) and resources (NDJSON) of one FHIR version.
+    """Serve bundles (JSON) and resources (NDJSON) of one FHIR version, or what an EHR of the cohort holds.
 
     Parameters
     ----------
@@ -40,6 +45,8 @@ def run(
         What to load; must be of the version served.
     version
         FHIR version to speak.
+    cohort
+        Load the people of the cohort that this EHR knows: lakeside (dstu2), harbor (stu3) or summit (r4, r4b, r5).
     port
         Port on 127.0.0.1; 0 takes a free one.
     page_size
@@ -58,7 +65,8 @@ def run(
     for told in client:
         ehr.smart.register(*_client(told))
     ehr.misbehaviours.add(*(Misbehaviour(*told.partition(":")[::2]) for told in misbehave))
-    loaded = sum(ehr.load_file(file) for file in files)
+    bundles = build(_SEED, datetime.now(UTC).date()).bundles(cohort, version) if cohort else []
+    loaded = sum(ehr.load_file(file) for file in files) + ehr.load(*map(to_json, bundles))
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -1,4 +1,4 @@
-"""What the server says of itself: Conformance (DSTU2), CapabilityStatement (STU3, R4), smart-configuration.
+"""What the server says of itself: Conformance (DSTU2), CapabilityStatement (STU3 and later), smart-configuration.
 
 True to what is mounted: interactions and search parameters come from the same tables that answer requests.
 """
@@ -39,7 +39,7 @@ def capability_statement(ehr: Ehr) -> dict[str, Any]:
         "format": ["json", version.media_type],
         "rest": [_rest(ehr)],
     }
-    if version.name != "r4":  # required there, gone from R4 on
+    if version.is_before_r4:  # required there, gone from R4 on
         statement["acceptUnknown"] = "both"
     return statement
 

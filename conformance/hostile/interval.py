@@ -1,6 +1,6 @@
 """A FHIR date is a stretch of time as long as its precision; comparisons are between stretches.
 
-Source: FHIR R4 search.html#date and #prefix (the same rules in DSTU2 and STU3).
+Source: FHIR R4 search.html#date and #prefix (the same rules in all versions).
 """
 
 from __future__ import annotations

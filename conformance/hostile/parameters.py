@@ -1,7 +1,7 @@
 """The search parameters that are mounted, as data: name, kind, where the values stand, for which types.
 
 Paths are tried in all versions, since an element that a version does not have simply yields nothing (DSTU2's
-`Encounter.patient` and R4's `Encounter.subject`). Sources: searchparameter-registry.html of DSTU2, STU3 and R4.
+`Encounter.patient` and R4's `Encounter.subject`). Sources: searchparameter-registry.html of DSTU2, STU3, R4 and R5.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ _WHEN = (
     "performedPeriod",
     "occurrenceDateTime",
     "occurrencePeriod",
+    "occurenceDateTime",  # so spelled in R5's MedicationAdministration
+    "occurencePeriod",
     "period",
+    "actualPeriod",
     "date",
 )
 
@@ -65,10 +68,11 @@ _ROWS: tuple[tuple[Parameter, str], ...] = (
     (Parameter("subject", "reference", ("subject",)), _SUBJECTS),
     (Parameter("encounter", "reference", ("encounter", "context")), "Condition DiagnosticReport Observation Procedure"),
     (
-        Parameter("code", "token", ("code", "medicationCodeableConcept", "substance")),
-        """AllergyIntolerance Basic Condition DiagnosticReport Medication MedicationOrder MedicationRequest
-        MedicationStatement Observation Procedure ServiceRequest""",
+        Parameter("code", "token", ("code", "medicationCodeableConcept", "medication.concept", "substance")),
+        """AllergyIntolerance Basic Condition DiagnosticReport Medication MedicationAdministration MedicationOrder
+        MedicationRequest MedicationStatement Observation Procedure ServiceRequest""",
     ),
+    (Parameter("code-concept", "token", ("code.concept",)), "ServiceRequest"),
     (Parameter("combo-code", "token", ("code", "component.code")), "Observation"),
     (
         Parameter("category", "token", ("category",)),
@@ -87,14 +91,19 @@ _ROWS: tuple[tuple[Parameter, str], ...] = (
     (Parameter("vaccine-code", "token", ("vaccineCode",)), "Immunization"),
     (
         Parameter("date", "date", _WHEN),
-        """CarePlan DiagnosticReport Encounter Immunization Observation Procedure RiskAssessment AuditEvent""",
+        """CarePlan DiagnosticReport Encounter Immunization MedicationAdministration Observation Procedure
+        RiskAssessment AuditEvent""",
     ),
+    (Parameter("effective", "date", ("effectiveDateTime", "effectivePeriod")), "MedicationStatement"),
     (Parameter("onset-date", "date", ("onsetDateTime", "onsetPeriod")), "Condition"),
     (Parameter("recorded-date", "date", ("recordedDate", "dateRecorded", "assertedDate")), "Condition"),
     (Parameter("authoredon", "date", ("authoredOn",)), "MedicationRequest"),
     (Parameter("datewritten", "date", ("dateWritten",)), "MedicationOrder"),
     (Parameter("target", "reference", ("target",)), "Provenance"),
-    (Parameter("medication", "reference", ("medicationReference",)), "MedicationOrder MedicationRequest"),
+    (
+        Parameter("medication", "reference", ("medicationReference", "medication.reference")),
+        "MedicationAdministration MedicationOrder MedicationRequest MedicationStatement",
+    ),
     (Parameter("family", "string", ("name.family",)), "Patient Practitioner"),
     (Parameter("given", "string", ("name.given",)), "Patient Practitioner"),
     (Parameter("name", "string", ("name", "name.family", "name.given", "name.text")), "Patient Practitioner"),

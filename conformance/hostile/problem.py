@@ -36,7 +36,7 @@ class Problem(Exception):
 
 
 def operation_outcome(code: str, text: str, severity: str = "error") -> dict[str, Any]:
-    """Build an OperationOutcome with one issue; its shape is the same from DSTU2 to R4."""
+    """Build an OperationOutcome with one issue; its shape is the same from DSTU2 to R5."""
     return {
         "resourceType": "OperationOutcome",
         "issue": [{"severity": severity, "code": code, "diagnostics": text}],

@@ -1,6 +1,6 @@
 """References inside a bundle: finding them and pointing them at where the resource came to lie.
 
-Source: FHIR R4 http.html#trules and bundle.html#references; the same in DSTU2 and STU3. Only elements that hold a
+Source: FHIR R4 http.html#trules and bundle.html#references; the same in the other versions. Only elements that hold a
 reference or a URL are touched: an `Identifier.value` that happens to spell the same urn:uuid is left alone.
 """
 

@@ -21,6 +21,7 @@ from conformance.hostile.searchset import PAGE_PARAMETERS, search, turn
 from conformance.hostile.smart import Grant, TokenProblem
 from conformance.hostile.store import Held
 from conformance.hostile.transaction import process
+from conformance.hostile.versions import Version
 
 if TYPE_CHECKING:
     from conformance.hostile.ehr import Ehr
@@ -173,7 +174,7 @@ class Rest:
             try:
                 response = self._mishap(request, type_)
                 if response is None:
-                    _acceptable(request)
+                    _acceptable(request, self._ehr.version)
                     grant = self._grant(request)
                     response = self._bent(type_, await handler(request, Interactions(self._ehr, grant)))
             except Problem as problem:
@@ -234,9 +235,10 @@ class Rest:
         return response
 
     async def _body(self, request: Request) -> dict[str, Any]:
-        told = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if told not in ("application/json", self._ehr.version.media_type):
-            raise Problem(415, "not-supported", f"This server reads {self._ehr.version.media_type}.")
+        version, told = self._ehr.version, request.headers.get("content-type", "")
+        kind = told.partition(";")[0].strip().lower()
+        if kind not in ("application/json", version.media_type) or not version.is_told_by(told):
+            raise Problem(415, "not-supported", f"This server reads {version.media_type} of FHIR {version.number}.")
         try:
             resource = wire.decode(await request.body())
         except wire.NotJson:
@@ -279,13 +281,13 @@ def _token_of(request: Request) -> str:
     return next((pairs[name] for name in _PAGE if name in pairs), "")
 
 
-def _acceptable(request: Request) -> None:
-    """Raise 406 where nothing that this server writes is accepted: it writes JSON."""
+def _acceptable(request: Request, version: Version) -> None:
+    """Raise 406 where nothing that this server writes is accepted: it writes JSON, and one FHIR version."""
     asked = dict(parse_qsl(request.url.query)).get("_format", "").replace(" ", "+")  # "+" is a blank in a query
     told = asked or request.headers.get("accept", "*/*")
-    kinds = [kind.partition(";")[0].strip().lower() for kind in told.split(",")]
+    kinds = [kind.partition(";")[0].strip().lower() for kind in told.split(",") if version.is_told_by(kind)]
     if not any(kind in (*_JSON, *_TAKES_ALL, "json") for kind in kinds):
-        raise Problem(406, "not-supported", "This server writes JSON.")
+        raise Problem(406, "not-supported", f"This server writes JSON, and FHIR {version.number}.")
 
 
 def _history_entry(ehr: Ehr, held: Held) -> dict[str, Any]:
@@ -296,6 +298,6 @@ def _history_entry(ehr: Ehr, held: Held) -> dict[str, Any]:
         method = "POST" if held.number == 1 else "PUT"
         request = {"method": method, "url": held.type if held.number == 1 else held.reference}
         entry = {"fullUrl": url, "resource": msgspec.Raw(held.body), "request": request}
-    if ehr.version.name == "r4":  # bdl-4 wants a response there from R4 on
+    if not ehr.version.is_before_r4:  # bdl-4 wants a response there from R4 on
         entry["response"] = {"status": "204" if held.deleted else "200", "etag": held.etag}
     return entry

@@ -1,6 +1,6 @@
 """A search: read the question, say which parts were understood, find the resources.
 
-Source: FHIR R4 search.html; the parts used here read the same in DSTU2 and STU3.
+Source: FHIR R4 search.html; the parts used here read the same in DSTU2, STU3, R4B and R5.
 """
 
 from __future__ import annotations

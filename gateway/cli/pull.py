@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 from gateway.cli.terminal import Options, print_json, print_table, progress, say
 from gateway.home import Home
@@ -13,6 +12,7 @@ from gateway.ingest import Report, ingest
 from gateway.pull.page import STOPS
 from gateway.settings import SourceSettings, load_settings
 from gateway.sources import open_source
+from mappers import FhirVersion
 from mappers.ledger import REASONS
 from security.errors import Fault, Misuse, Sealed, StoreFull, Tampered
 
@@ -24,7 +24,7 @@ def pull_(
     /,
     *,
     folder: Path | None = None,
-    fhir_version: Literal["dstu2", "stu3", "r4"] | None = None,
+    fhir_version: FhirVersion | None = None,
     name: str | None = None,
     options: Options = Options(),
 ) -> int:

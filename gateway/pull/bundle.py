@@ -19,12 +19,29 @@ class _Search(msgspec.Struct, frozen=True):
     mode: str = ""
 
 
+class _Request(msgspec.Struct, frozen=True):
+    method: str = ""
+    url: str = ""
+
+
 class Item(msgspec.Struct, frozen=True):
     """One entry. `resource` is a view into the bytes of the Bundle: copy it, or the whole Bundle stays in memory."""
 
     resource: msgspec.Raw = msgspec.Raw(b"")
     fullUrl: str = ""  # noqa: N815  FHIR's spelling, here and below
     search: _Search = _Search()
+    request: msgspec.Raw = msgspec.Raw(b"")
+
+    @property
+    def deletes(self) -> str:
+        """What the entry says is to be deleted, or was ("Observation/1"); "" where it says no such thing."""
+        if memoryview(self.resource) or not memoryview(self.request):
+            return ""
+        try:
+            asked = msgspec.json.decode(self.request, type=_Request)
+        except msgspec.ValidationError:  # a request that cannot be read says nothing
+            return ""
+        return (asked.url or self.fullUrl) if asked.method == "DELETE" else ""
 
 
 class _Link(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from gateway.pull.dialect import ANY_JSON, MEDIA_TYPES
 from gateway.pull.inflate import Limits
 from gateway.pull.origin import Base, ForeignUrlError
 from gateway.pull.outcome import fault_of, not_json
@@ -21,8 +22,6 @@ from security.errors import BadSettings, Fault, Refused, Unreachable
 
 __all__ = ["ComeBackLater", "Connection", "Credentials"]
 
-_JSON = {"dstu2": "application/json+fhir", "stu3": "application/fhir+json", "r4": "application/fhir+json"}
-_ANY_JSON = "application/fhir+json, application/json+fhir;q=0.9, application/json;q=0.8"
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REDIRECTS = 3
 
@@ -60,7 +59,7 @@ class Connection:
     base_url
         The FHIR base as in twin.toml.
     fhir_version
-        "dstu2", "stu3" or "r4": decides the media type. May be set later, once /metadata told it.
+        "dstu2", "stu3", "r4", "r4b" or "r5": decides the media type. May be set later, once /metadata told it.
     auth
         Token or password, from `gateway.pull.tokens`; `None` for an open server.
     clock, sleep, dice
@@ -127,13 +126,13 @@ class Connection:
         """
         query = urlencode(list(params))
         url = self._url(f"{target}?{query}" if query else target)
-        headers = {"Accept": accept or self._media_type, **({"Cache-Control": "no-cache"} if fresh else {})}
+        headers = {"Accept": accept or self.media_type, **({"Cache-Control": "no-cache"} if fresh else {})}
         auth = None if anonymous else self.auth
         return await self._ask("GET", url, headers, auth=auth, allow=allow, tries=tries or self._patience.tries)
 
     async def post(self, target: str, body: bytes, *, if_none_exist: str = "", prefer: str = "") -> Reply:
         """Create something. Only a conditional create (`if_none_exist`) is repeated after a fault."""
-        headers = {"Accept": self._media_type, "Content-Type": self._media_type.partition(",")[0]}
+        headers = {"Accept": self.media_type, "Content-Type": self.media_type.partition(",")[0]}
         if prefer:
             headers["Prefer"] = prefer
         if if_none_exist:
@@ -148,7 +147,7 @@ class Connection:
     async def answers(self) -> bool:
         """Say whether the server answers at all, whatever it says."""
         try:
-            reply = await self.wire.exchange("GET", self._url("metadata"), {"Accept": self._media_type})
+            reply = await self.wire.exchange("GET", self._url("metadata"), {"Accept": self.media_type})
         except Unreachable:
             return False
         except Fault:
@@ -156,8 +155,9 @@ class Connection:
         return reply.status < 500
 
     @property
-    def _media_type(self) -> str:
-        return _JSON.get(self.fhir_version or "", _ANY_JSON)
+    def media_type(self) -> str:
+        """What we accept: the media types of this FHIR version, the one that we send first."""
+        return MEDIA_TYPES.get(self.fhir_version or "", ANY_JSON)
 
     def _url(self, target: str) -> httpx.URL:
         try:

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.pull.files import FHIR_ENDINGS, FhirFile
 from gateway.pull.page import Asked, Certificate, Entry, Page
-from mappers import Unreadable, detect_version, read_json
+from mappers import FhirVersion, Unreadable, choose_version, possible_versions, read_json
 from security.errors import Misuse, NotFhir
 
 __all__ = ["Folder"]
@@ -52,7 +52,7 @@ class Folder:
         self._told, self._page_size = fhir_version, page_size
         self._files, self._others = _find(path)
         self._root = path if path.is_dir() else path.parent
-        self._found: dict[int, str] = {}
+        self._found: dict[int, frozenset[FhirVersion]] = {}
         self._chain: list[str] = []
         self._resumed = _State()
         self._state = _State()
@@ -124,30 +124,31 @@ class Folder:
 
     def _version_of(self, index: int) -> tuple[str, str]:
         """Return the version of a file, and the problem of all its entries where it is another than was told."""
-        found = self._detect(index)
+        possible = self._possible(index)
         if self._told is not None:
-            version, problem = self._told, "wrong-version" if found and found != self._told else ""
+            version, problem = self._told, "wrong-version" if possible and self._told not in possible else ""
         else:
-            version, problem = found or self._only_version(), ""
+            common = self._common() if len(possible) > 2 else possible
+            version, problem = choose_version(possible & common) or choose_version(possible) or "", ""
         if version and version not in self._state.versions:
             self._state.versions.append(version)
         return version, problem
 
-    def _detect(self, index: int) -> str:
+    def _possible(self, index: int) -> frozenset[FhirVersion]:
         if index not in self._found:
             first = next(self._open(index).batches(), [])
-            self._found[index] = detect_version(_parsed(first)) or ""
+            self._found[index] = possible_versions(_parsed(first))
         return self._found[index]
 
-    def _only_version(self) -> str:
-        found = set()
+    def _common(self) -> frozenset[FhirVersion]:
+        """Return the versions that all files may be of: what R4 and R5 write alike is of the version of the others."""
+        common = possible_versions([])
         for index in range(len(self._files)):
             try:
-                found.add(self._detect(index))
+                common &= self._possible(index) or common
             except OSError:
                 continue
-        found.discard("")
-        return found.pop() if len(found) == 1 else ""
+        return common
 
     def _resume(self, cursor: str | None) -> _State:
         if cursor is None:

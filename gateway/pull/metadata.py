@@ -1,4 +1,4 @@
-"""What a server says it can do: CapabilityStatement (STU3, R4) or Conformance (DSTU2)."""
+"""What a server says it can do: CapabilityStatement (STU3 and later) or Conformance (DSTU2)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import msgspec
 
 from gateway.pull.connection import Connection
+from gateway.pull.dialect import NUMBERS
 from security.errors import NotFhir
 
 __all__ = ["Ability", "Capability", "fetch_capability", "read_capability"]
-
-_VERSIONS = {"1.0": "dstu2", "3.0": "stu3", "4.0": "r4"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ class _Type(msgspec.Struct):
 
 
 class _Rest(msgspec.Struct):
-    # transactionMode is DSTU2's way to say what STU3 and R4 say by an interaction.
+    # transactionMode is DSTU2's way to say what later versions say by an interaction.
     mode: str = "server"
     resource: list[_Type] = []
     interaction: list[_Code] = []
@@ -93,12 +92,13 @@ def read_capability(body: bytes) -> Capability:
         raise _no_statement(error) from error
     if told.resourceType not in ("CapabilityStatement", "Conformance"):
         raise _no_statement(told.resourceType)
-    version = _VERSIONS.get(".".join(told.fhirVersion.split(".")[:2]))
+    number, _, draft = told.fhirVersion.partition("-")  # 5.0.0-ballot is not yet R5
+    version = None if draft else NUMBERS.get(".".join(number.split(".")[:2]))
     if version is None:
         said = told.fhirVersion if told.fhirVersion.replace(".", "").isalnum() else "unknown"
         raise NotFhir(
             f"The server speaks FHIR version {said[:20]}.",
-            hint="This release reads DSTU2 (1.0.x), STU3 (3.0.x) and R4 (4.0.x): give the url of such an endpoint.",
+            hint="This release reads DSTU2 (1.0), STU3 (3.0), R4 (4.0), R4B (4.3) and R5 (5.0): give such a url.",
         )
     rests = [r for r in told.rest if r.mode == "server"]
     types = {

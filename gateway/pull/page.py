@@ -44,7 +44,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
         A reason code of `mappers.ledger.REASONS` where the reader already knows that this cannot be understood
         ("not-json", "not-fhir", "truncated", "too-large", "wrong-version", "unexpected-type"), else "".
     version
-        FHIR version ("dstu2", "stu3", "r4") that was told or detected for it, "" where neither was possible.
+        FHIR version ("dstu2", "stu3", "r4", "r4b", "r5") that was told or detected for it, "" where neither was
+        possible.
     """
 
     raw: bytes

@@ -13,63 +13,27 @@ _TYPES = (
     "Patient Medication Encounter Condition Observation {order} MedicationStatement Procedure AllergyIntolerance "
     "Immunization DiagnosticReport"
 )
-_ORDER = {"dstu2": "MedicationOrder", "stu3": "MedicationRequest", "r4": "MedicationRequest"}
 
-# Types that are about the server, its vocabulary or its plumbing, and never about a patient.
-_NOT_CLINICAL = frozenset(
-    {
-        *(
-            "ActivityDefinition",
-            "AuditEvent",
-            "Basic",
-            "Binary",
-            "Bundle",
-            "CapabilityStatement",
-            "ChargeItemDefinition",
-        ),
-        *("CodeSystem", "CompartmentDefinition", "ConceptMap", "Conformance", "DataElement", "DeviceDefinition"),
-        *("EffectEvidenceSynthesis", "Endpoint", "EventDefinition", "Evidence", "EvidenceVariable", "ExampleScenario"),
-        *(
-            "ExpansionProfile",
-            "GraphDefinition",
-            "HealthcareService",
-            "ImplementationGuide",
-            "InsurancePlan",
-            "Library",
-        ),
-        *("Location", "Measure", "MessageDefinition", "MessageHeader", "NamingSystem", "OperationDefinition"),
-        *(
-            "OperationOutcome",
-            "Organization",
-            "OrganizationAffiliation",
-            "Parameters",
-            "PlanDefinition",
-            "Practitioner",
-        ),
-        *(
-            "PractitionerRole",
-            "Questionnaire",
-            "ResearchDefinition",
-            "ResearchElementDefinition",
-            "RiskEvidenceSynthesis",
-        ),
-        *("SearchParameter", "ServiceDefinition", "StructureDefinition", "StructureMap", "Subscription"),
-        *(
-            "SubstanceSpecification",
-            "TerminologyCapabilities",
-            "TestReport",
-            "TestScript",
-            "ValueSet",
-            "Schedule",
-            "Slot",
-        ),
-    }
-)
+# Types that are about the server, its vocabulary, its products or its plumbing, and never about a patient.
+_NOT_CLINICAL = """
+    ActivityDefinition ActorDefinition AdministrableProductDefinition ArtifactAssessment AuditEvent Basic Binary
+    Bundle CapabilityStatement ChargeItemDefinition Citation ClinicalUseDefinition CodeSystem
+    CompartmentDefinition ConceptMap ConditionDefinition Conformance DataElement DeviceDefinition
+    EffectEvidenceSynthesis Endpoint EventDefinition Evidence EvidenceReport EvidenceVariable ExampleScenario
+    ExpansionProfile FormularyItem GraphDefinition HealthcareService ImplementationGuide Ingredient InsurancePlan
+    InventoryItem InventoryReport Library Location ManufacturedItemDefinition Measure MedicinalProductDefinition
+    MessageDefinition MessageHeader NamingSystem NutritionProduct OperationDefinition OperationOutcome
+    Organization OrganizationAffiliation PackagedProductDefinition Parameters Permission PlanDefinition
+    Practitioner PractitionerRole Questionnaire RegulatedAuthorization Requirements ResearchDefinition
+    ResearchElementDefinition RiskEvidenceSynthesis Schedule SearchParameter ServiceDefinition Slot
+    StructureDefinition StructureMap Subscription SubscriptionStatus SubscriptionTopic SubstanceDefinition
+    SubstanceSpecification TerminologyCapabilities TestPlan TestReport TestScript ValueSet
+"""
 
 
 def types_of(version: str) -> tuple[str, ...]:
     """Return the types that this release understands in a FHIR version, in the order in which they are asked for."""
-    return tuple(_TYPES.format(order=_ORDER.get(version, "MedicationRequest")).split())
+    return tuple(_TYPES.format(order="MedicationOrder" if version == "dstu2" else "MedicationRequest").split())
 
 
 def questions(capability: Capability, told: Sequence[str] = ()) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -84,7 +48,9 @@ def questions(capability: Capability, told: Sequence[str] = ()) -> tuple[tuple[s
     ours = types_of(capability.fhir_version)
     if not any(capability.can_search(t) for t in capability.types):
         return ours, ()
-    others = sorted(t for t in capability.types if capability.can_search(t) and t not in {*ours, *_NOT_CLINICAL})
+    others = sorted(
+        t for t in capability.types if capability.can_search(t) and t not in {*ours, *_NOT_CLINICAL.split()}
+    )
     return (
         (*(t for t in ours if capability.can_search(t)), *others),
         tuple(t for t in ours if not capability.can_search(t)),

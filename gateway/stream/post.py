@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.pull.bundle import NotReadError
+from gateway.pull.dialect import NUMBERS
 from gateway.settings import StreamSettings
 from gateway.stream.body import Body, read_body
 from gateway.stream.delivery import Delivery
@@ -29,7 +30,6 @@ __all__ = ["post_route", "read_token"]
 
 _LINES: Final = frozenset({"application/fhir+ndjson", "application/ndjson", "application/x-ndjson"})
 _JSON: Final = frozenset({"application/fhir+json", "application/json"})
-_VERSIONS: Final = {"1.0": "dstu2", "3.0": "stu3", "4.0": "r4"}  # hl7.org/fhir/R4/versioning.html#mt-version
 _PATIENCE_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 5
 _LEAST_TOKEN: Final = 24
@@ -115,10 +115,13 @@ def _taken(found: Body, *, is_new: bool) -> str:
     several = "resources are" if len(found.entries) != 1 else "resource is"
     said = f"{len(found.entries)} {several} on disk and will be mapped."
     bad = sum(bool(entry.problem) for entry in found.entries)
-    if bad:
-        said += f" {bad} of them cannot be read, and will be counted as refused."
+    deleted = sum(entry.problem == "deleted" for entry in found.entries)
+    if bad > deleted:
+        said += f" {bad - deleted} of them cannot be read, and will be counted as refused."
+    if deleted:
+        said += f" {deleted} of them are deletions, which are not followed, and will be counted as refused."
     if found.without:
-        said += f" {found.without} entries hold no resource and were left out; deletions are not followed."
+        said += f" {found.without} entries hold no resource and were left out."
     return said
 
 
@@ -136,9 +139,9 @@ def _kind(request: Request) -> tuple[bool, str]:
         allowed = "application/fhir+json, application/json or application/fhir+ndjson"
         raise _No(415, "not-supported", f"Send {allowed}, unpacked.")
     told = next((p.partition("=")[2].strip('" ') for p in parameters if p.startswith("fhirversion=")), "")
-    if told and told not in _VERSIONS:
-        raise _No(415, "not-supported", f"The FHIR versions that we read are {', '.join(_VERSIONS)}.")
-    return kind in _LINES, _VERSIONS.get(told, "")
+    if told and told not in NUMBERS:
+        raise _No(415, "not-supported", f"The FHIR versions that we read are {', '.join(NUMBERS)}.")
+    return kind in _LINES, NUMBERS.get(told, "")
 
 
 async def _body(request: Request, largest: int) -> bytes:

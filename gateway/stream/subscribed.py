@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-import uuid
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -27,14 +26,17 @@ from gateway.settings import SourceSettings, StreamSettings
 from gateway.sources import connect
 from gateway.stream.delivery import Accept, Delivery
 from gateway.stream.post import read_token
-from gateway.stream.subscriptions.actions import Action, Failed, Outcome, Renew, Renewed
+from gateway.stream.resources import deletion
+from gateway.stream.subscriptions.actions import Action, Outcome, Renew, Renewed
 from gateway.stream.subscriptions.catch_up import Desk
 from gateway.stream.subscriptions.hearing import Heard, hear
+from gateway.stream.subscriptions.memo import has_moved, key_of, key_of_asked, recalled, what_of
+from gateway.stream.subscriptions.news import News
 from gateway.stream.subscriptions.notification import Notification, Part
 from gateway.stream.subscriptions.receiver import LARGEST_BODY, receive
-from gateway.stream.subscriptions.request import SubscriptionVersion, subscription_resource
+from gateway.stream.subscriptions.request import SPOKEN, SubscriptionVersion, subscription_resource
 from gateway.stream.subscriptions.secret import Door, Secret, knock
-from gateway.stream.subscriptions.standing import COUNTS, Rules, Standing
+from gateway.stream.subscriptions.standing import Rules, Standing
 from gateway.stream.subscriptions.topic import Filter, Topic
 from gateway.stream.subscriptions.upkeep import keep_up
 from security.errors import BadSettings, Fault, Unreachable
@@ -42,37 +44,12 @@ from security.errors import BadSettings, Fault, Unreachable
 __all__ = ["Subscribed"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds after a failure
-_NOT_AGAIN: Final = timedelta(minutes=10)  # within which a sentence is not repeated
-_WORTH_TELLING: Final = frozenset(
-    {
-        "gap",
-        "misnumbered",
-        "too-much-missing",
-        "events-not-kept",
-        "no-events",
-        "no-status",
-        "count-went-back",
-        "silent",
-        "gone",
-        "not-taken",
-        "renewed",
-        "foreign-focus",
-    }
-)
-
-
-class _Kept(msgspec.Struct, frozen=True):
-    """What is remembered: how it stands, and digests of what was asked for and of the token that the EHR was given."""
-
-    standing: Standing
-    asked: bytes = b""
-    secret: bytes = b""
 
 
 class Subscribed:
     """One subscription of one source. Serve `routes`, and run `run` beside.
 
-    The EHR is answered 200 only when `accept` has returned. `told` gets sentences for people, without patient data.
+    The EHR is answered 204 only when `accept` has returned. `told` gets sentences for people, without patient data.
     Raises `BadSettings` at once for settings that no EHR could take, or a token that cannot be read. `every` is the
     number of seconds after which what is due is looked for, also where nothing came.
     """
@@ -90,21 +67,21 @@ class Subscribed:
         rules: Rules | None = None,
         every: float = 2.0,
     ) -> None:
-        self._name, self._settings, self._known, self._accept, self._told = name, settings, source, accept, told
+        self._name, self._settings, self._known, self._accept = name, settings, source, accept
+        self._news = News(name, told, clock)
         self._clock, self._every = clock, every
         self._source = settings.source or name
         self._topic = _topic(settings, source)
         self._rules = rules or Rules(heartbeat=self._topic.heartbeat_seconds)
         self._secret = _secret(settings, name)
-        self._fhir: SubscriptionVersion = "r4"
+        self._fhir: SubscriptionVersion = "r4"  # what the EHR speaks, from when it said so
         self._fhir_version: str = source.fhir_version or ""
         self._asked = hashlib.sha256(msgspec.json.encode(self._resource("", Secret("")))).digest()
         self._is_asking = False
         self._one = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._said: dict[str, datetime] = {}
-        self._memo = f"subscription {name}"
-        self._kept, self._former = self._recalled(home)
+        self._place = f"subscription {name}"
+        self._memo, self._former = recalled(home, self._source, self._place, self._asked, self._secret)
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -115,7 +92,7 @@ class Subscribed:
     @property
     def standing(self) -> Standing:
         """How the subscription stands. It holds patient data."""
-        return self._kept.standing
+        return self._memo.standing
 
     async def run(self) -> None:
         """Ask for the subscription and keep it, until cancelled; get what the EHR did not tell.
@@ -140,7 +117,7 @@ class Subscribed:
             except Fault as fault:
                 if not fault.retryable and (is_up or not was_up):
                     raise
-                self._say(f"{fault} It is tried again.")
+                self._news.say(f"{fault} It is tried again.")
             tries += 1
             longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(tries - 1, 10))
             await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311  spreads out retries; no secret
@@ -164,10 +141,10 @@ class Subscribed:
         except ClientDisconnect:
             return Response(status_code=400)
         answer = await receive(headers, body, [door], self._hear, largest=largest)
-        if answer.status == 200:
+        if answer.notification is not None:
             self._wake.set()
         else:
-            self._say(f"a notification was answered {answer.status}.")
+            self._news.say(f"a notification was answered {answer.status}.")
         return Response(answer.outcome, answer.status, dict(answer.headers))
 
     def _door(self) -> Door:
@@ -186,13 +163,13 @@ class Subscribed:
     # What we ask of it
 
     def _desk(self, connection: Connection, capability: Capability) -> Desk:
-        version = capability.fhir_version
-        if version not in ("r4", "r4b", "r5"):
+        version = next((known for known in SPOKEN if known == capability.fhir_version), None)
+        if version is None:
             raise BadSettings(
-                f"Subscriptions by topic need R4 or R5, and this EHR speaks {version.upper()}.",
+                f"Subscriptions by topic need R4 or later, and this EHR speaks {capability.fhir_version.upper()}.",
                 hint="Pull from it at intervals instead.",
             )
-        self._fhir, self._fhir_version = "r5" if version == "r5" else "r4", version
+        self._fhir = self._fhir_version = version
         return Desk(self._source, connection, capability, self._topic, self._request)
 
     def _request(self, id_: str) -> Mapping[str, Any]:
@@ -207,31 +184,27 @@ class Subscribed:
         if isinstance(action, Renew):
             self._is_asking = False
             if isinstance(outcome, Renewed):
-                self._kept = msgspec.structs.replace(self._kept, asked=self._asked, secret=self._secret.digest)
-        if isinstance(outcome, Failed):
-            self._say(f"{_DOING[type(action).__name__]} failed ({outcome.code}); it is tried again.")
+                self._memo = msgspec.structs.replace(self._memo, asked=self._asked, secret=self._secret.digest)
+        self._news.done(action, outcome)
 
     async def _take(self, entries: tuple[Entry, ...]) -> None:
-        """Keep what was fetched or searched. The same versions again are one delivery; without versions none are."""
-        found = [_version(entry.raw) for entry in entries]
-        once = "" if all(found) else uuid.uuid4().hex
-        content = hashlib.sha256(b"".join(hashlib.sha256(entry.raw).digest() for entry in entries)).hexdigest()
-        await self._accept(Delivery(self._source, f"{content} {once}", "asked for beside a subscription", entries))
+        """Keep what was fetched or searched."""
+        await self._accept(Delivery(self._source, key_of_asked(entries), "asked for beside a subscription", entries))
 
     # How it stands
 
     async def _change(self, step: Callable[[Standing], Heard]) -> Standing:
         async with self._one:
-            before = self._kept.standing
+            before = self._memo.standing
             heard = step(before)
-            kept = msgspec.structs.replace(self._kept, standing=heard.standing)
+            memo = msgspec.structs.replace(self._memo, standing=heard.standing)
             entries = tuple(self._entries((*heard.past, *heard.current)))
-            if entries or _moved(before, heard.standing):
-                memo = (self._memo, msgspec.json.encode(kept))
-                await self._accept(Delivery(self._source, _key(heard), _what(heard), entries, memo))
+            if entries or has_moved(before, heard.standing):
+                kept = (self._place, msgspec.json.encode(memo))
+                await self._accept(Delivery(self._source, key_of(heard), what_of(heard), entries, kept))
             # What was noted of a renewal in the meantime stands.
-            self._kept = msgspec.structs.replace(self._kept, standing=heard.standing)
-        self._tell(before, heard.standing)
+            self._memo = msgspec.structs.replace(self._memo, standing=heard.standing)
+        self._news.changed(before, heard.standing)
         return heard.standing
 
     def _entries(self, parts: Iterable[Part]) -> Iterable[Entry]:
@@ -239,44 +212,8 @@ class Subscribed:
             if part.raw:
                 url = part.full_url if "://" in part.full_url else ""
                 yield Entry(part.raw, url, "notification", version=self._fhir_version)
-
-    def _recalled(self, home: Home) -> tuple[_Kept, bytes]:
-        """Return what is remembered, set right for the settings of today, and the former token's digest."""
-        memo = home.store.memo(self._source, self._memo)
-        if memo is None:
-            pull = home.store.last_pull(self._source)
-            is_whole = pull is not None and pull.certificate is not None and pull.certificate.verdict != "incomplete"
-            return _Kept(Standing(since=pull.started if pull is not None and is_whole else None)), b""
-        kept = msgspec.json.decode(memo, type=_Kept)
-        standing = kept.standing
-        if kept.asked and kept.asked != self._asked:
-            standing = msgspec.structs.replace(standing, status="off")  # another topic or address: asked for anew
-        elif kept.secret and kept.secret != self._secret.digest:
-            standing = msgspec.structs.replace(standing, is_broken=True)  # the EHR has to learn the new token
-        former = kept.secret if kept.secret != self._secret.digest else b""
-        return msgspec.structs.replace(kept, standing=standing), former
-
-    def _tell(self, before: Standing, after: Standing) -> None:
-        if after.status == "active" and before.status != "active":
-            self._say("the subscription is active.")
-        for reason, count in after.counts.items():
-            if count > before.counts.get(reason, 0) and reason in _WORTH_TELLING:
-                self._say(COUNTS[reason])
-
-    def _say(self, sentence: str) -> None:
-        present, last = self._clock(), self._said.get(sentence)
-        if last is None or present - last >= _NOT_AGAIN:
-            self._said[sentence] = present
-            self._told(f"{self._name}: {sentence}")
-
-
-_DOING: Final = {
-    "Fetch": "Reading what a notification names",
-    "CatchUp": "$events",
-    "AskStatus": "$status",
-    "Poll": "The search for what was not told",
-    "Renew": "Asking for the subscription",
-}
+            elif part.deleted:
+                yield deletion(part.full_url)
 
 
 def _topic(settings: StreamSettings, source: SourceSettings) -> Topic:
@@ -304,39 +241,3 @@ async def _body(request: Request, largest: int) -> bytes:
         if len(body) > largest:
             break
     return bytes(body)
-
-
-class _Meta(msgspec.Struct):
-    versionId: str = ""  # noqa: N815  FHIR's spelling, here and below
-    lastUpdated: str = ""  # noqa: N815
-
-
-class _Resource(msgspec.Struct):
-    meta: _Meta = msgspec.field(default_factory=_Meta)
-
-
-def _version(raw: bytes) -> str:
-    try:
-        meta = msgspec.json.decode(raw, type=_Resource).meta
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
-    return meta.versionId or meta.lastUpdated
-
-
-def _moved(before: Standing, after: Standing) -> bool:
-    """Say whether anything changed that a restart has to know; that the EHR is alive it finds out by itself."""
-    return msgspec.structs.replace(before, heard=None) != msgspec.structs.replace(after, heard=None)
-
-
-def _key(heard: Heard) -> str:
-    events = [*heard.overtaken, *heard.fresh]
-    told = [(event.number, event.when, event.focus, [part.raw.hex() for part in event.parts]) for event in events]
-    content = hashlib.sha256(msgspec.json.encode(told)).hexdigest()
-    return f"{heard.standing.subscription} {content}"
-
-
-def _what(heard: Heard) -> str:
-    numbers = sorted(event.number for event in (*heard.overtaken, *heard.fresh) if event.number)
-    if not numbers:
-        return "subscription"
-    return f"event {numbers[0]}" if len(numbers) == 1 else f"events {numbers[0]} to {numbers[-1]}"

@@ -23,7 +23,7 @@ __all__ = ["Form", "choose_form", "write_attention"]
 Form = Literal["DetectedIssue", "Flag", "Communication"]
 _FORMS: Final[tuple[Form, ...]] = get_args(Form)
 
-# R4 communication-category; DSTU2 and STU3 have no system for it, there the word alone says it.
+# communication-category of R4 and later; DSTU2 and STU3 have no system for it, there the word alone says it.
 _ALERT: Final = {"system": "http://terminology.hl7.org/CodeSystem/communication-category", "code": "alert"}
 
 
@@ -40,7 +40,7 @@ def write_attention(result: Result, attention: Attention, form: Form, version: F
         "resourceType": form,
         "meta": shape.meta(uuid),  # found by its tag: a Flag of DSTU2 has no search by identifier
         "text": _narrative(result, attention),
-        # DetectedIssue.identifier is 0..1 until STU3 (published StructureDefinitions of DSTU2, STU3 and R4)
+        # DetectedIssue.identifier is 0..1 until STU3 (published StructureDefinitions of DSTU2 to R5)
         "identifier": name if form == "DetectedIssue" and version in ("dstu2", "stu3") else [name],
         **_WRITERS[form](result, attention, version, frame),
     }
@@ -58,7 +58,10 @@ def _detected_issue(result: Result, attention: Attention, version: FhirVersion, 
         return written | {"category": concept, "date": instant(result.made_at)}
     if version == "stu3":
         return written | {"status": "preliminary", "category": concept, "date": instant(result.made_at)}
-    return written | {"status": "preliminary", "code": concept, "identifiedDateTime": instant(result.made_at)}
+    written |= {"status": "preliminary", "code": concept, "identifiedDateTime": instant(result.made_at)}
+    if version == "r5":  # patient has become subject
+        written["subject"] = written.pop("patient")
+    return written
 
 
 def _flag(result: Result, attention: Attention, version: FhirVersion, frame: Frame) -> Resource:
@@ -72,14 +75,16 @@ def _flag(result: Result, attention: Attention, version: FhirVersion, frame: Fra
 
 
 def _communication(result: Result, attention: Attention, version: FhirVersion, frame: Frame) -> Resource:
-    category = {"coding": [_ALERT], "text": "Alert"} if version == "r4" else {"text": "Alert"}
+    category = {"text": "Alert"} if version in ("dstu2", "stu3") else {"coding": [_ALERT], "text": "Alert"}
+    words = f"{attention.title}. {_said(result, attention)}"
     return {
         "status": "completed",
         "category": category if version == "dstu2" else [category],
         "subject": {"reference": frame.patient},
         "sent": instant(result.made_at),
         "sender": {"reference": frame.device},
-        "payload": [{"contentString": f"{attention.title}. {_said(result, attention)}"}],
+        # R5 has no contentString any more: words alone are a concept without a code
+        "payload": [{"contentCodeableConcept": {"text": words}} if version == "r5" else {"contentString": words}],
     }
 
 

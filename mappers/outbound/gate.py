@@ -1,6 +1,6 @@
 """The last look at what leaves for an EHR: nothing that is not valid FHIR, or not labelled as simulated, goes out.
 
-R4 and STU3 are checked with the classes of fhir.resources (its R4B classes are R4's for the types that we write). DSTU2
+STU3 to R5 are checked with the classes of fhir.resources (its R4B classes are R4's for the types that we write). DSTU2
 has none: its elements are held against the lists below, and the tests hold them against a server that we did not write.
 """
 
@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from fhir.resources.R4B.bundle import Bundle as BundleR4
+from fhir.resources.bundle import Bundle as BundleR5
+from fhir.resources.R4B.bundle import Bundle as BundleR4B
 from fhir.resources.STU3.bundle import Bundle as BundleSTU3
 from pydantic import BaseModel, ValidationError
 
@@ -20,7 +21,12 @@ from security.errors import NotFhir
 
 __all__ = ["check"]
 
-_CLASSES: dict[str, type[BaseModel]] = {"r4": BundleR4, "stu3": BundleSTU3}
+_CLASSES: dict[str, type[BaseModel]] = {
+    "stu3": BundleSTU3,
+    "r4": BundleR4B,
+    "r4b": BundleR4B,
+    "r5": BundleR5,
+}
 
 
 def _names(text: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Results as R4 (4.0.1) writes them."""
+"""Results as R4 (4.0.1) and R4B (4.3.0) write them: what we write reads the same in both."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ def device(result: Result) -> Resource:
     }
 
 
-def observation(result: Result, output: ResultOutput, frame: Frame) -> Resource:
-    """Write an output as an Observation."""
+def observation(
+    result: Result, output: ResultOutput, frame: Frame, *, derived_from: frozenset[str] = _DERIVED_FROM
+) -> Resource:
+    """Write an output as an Observation; `derived_from` are the types of which its version lets it be derived."""
     written = shape.observation(result, output, frame) | {"note": [{"text": shape.statement(result)}]}
-    if derived := [shape.reference(used) for used in shape.sources(result, _DERIVED_FROM)]:
+    if derived := [shape.reference(used) for used in shape.sources(result, derived_from)]:
         written["derivedFrom"] = derived
     return written
 

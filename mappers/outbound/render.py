@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from mappers.outbound import dstu2, r4, stu3
+from mappers.outbound import dstu2, r4, r5, stu3
 from mappers.outbound.attention import Form, write_attention
 from mappers.outbound.gate import check
 from mappers.outbound.names import RESULT_TAG, URI_SYSTEM, device_uuid, entry_url, result_uuid
@@ -26,7 +26,7 @@ class _Version(Protocol):
     def provenance(self, result: Result, frame: Frame, targets: list[str]) -> Resource: ...
 
 
-_VERSIONS: dict[FhirVersion, _Version] = {"dstu2": dstu2, "stu3": stu3, "r4": r4}
+_VERSIONS: dict[FhirVersion, _Version] = {"dstu2": dstu2, "stu3": stu3, "r4": r4, "r4b": r4, "r5": r5}
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 

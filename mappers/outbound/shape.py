@@ -158,10 +158,10 @@ def risk_assessment(result: Result, frame: Frame, *, logical: bool = True) -> Re
 def prediction(result: Result, output: ResultOutput) -> Resource:
     """Write one risk as a percentage over the years that it looks ahead.
 
-    `probabilityDecimal` is a percentage in DSTU2, STU3 and R4 alike: "Decimal values are expressed as percentages as
-    well (max = 100)" (published definitions of RiskAssessment.prediction.probability[x]; invariant ras-2, "Must be <=
-    100"). `whenRange` would be ages ("the period of time or age range of the subject"); we know the period, and where
-    there is none "the risk applies over the subject's lifespan".
+    `probabilityDecimal` is a percentage in all five versions: "Decimal values are expressed as percentages as well
+    (max = 100)" (published definitions of RiskAssessment.prediction.probability[x]; invariant ras-2, "Must be <= 100").
+    `whenRange` would be ages ("the period of time or age range of the subject"); we know the period, and where there
+    is none "the risk applies over the subject's lifespan".
     """
     inputs = listed(result.inputs)
     written: Resource = {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from mappers.elements import Json, number, objects, reference, text
-from mappers.facts import Fact, Outcome, Quantity
+from mappers.elements import Json, number, objects, text
+from mappers.facts import Fact, Outcome, Quantity, Refusal
+from mappers.resources.medication import read_medicine
 from mappers.resources.sheet import Sheet, read_span
 from mappers.units import units_of
 
@@ -36,13 +37,10 @@ def map_administration(sheet: Sheet) -> Iterator[Outcome]:
     if span.problem:
         yield sheet.refuse(span.problem, span.said)
         return
-    concept: Any = body.get("medicationCodeableConcept")
-    if concept is None and (written := reference(body.get("medicationReference"))):
-        medicine = sheet.linked.get(written) or sheet.linked.get(written.split("/_history/", 1)[0])
-        if medicine is None:
-            yield sheet.refuse("unresolved-reference", written)
-            return
-        concept = medicine.get("code")
+    concept = read_medicine(sheet)
+    if isinstance(concept, Refusal):
+        yield concept
+        return
     made = sheet.coded("medication", concept, status, span)
     if not isinstance(made, Fact):
         yield made

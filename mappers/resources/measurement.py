@@ -11,7 +11,7 @@ from mappers.facts import Coding, Fact, Link, Outcome
 from mappers.resources.answer import Answer, read_boolean, read_concept, read_text
 from mappers.resources.quantity import read_integer, read_quantity
 from mappers.resources.series import read_series
-from mappers.resources.sheet import MAPPING, Sheet, Span, modifier_problem, read_span
+from mappers.resources.sheet import MAPPING, Sheet, Span, is_about_another, modifier_problem, read_span
 
 __all__ = ["map_observation"]
 
@@ -37,7 +37,7 @@ def map_observation(sheet: Sheet) -> Iterator[Outcome]:
     span = read_span(body, "effective")
     if status not in KNOWN:
         yield sheet.refuse("status", status)
-    elif _is_about_another(body):
+    elif is_about_another(body):
         yield sheet.refuse("other-focus")
     elif span.problem:
         yield sheet.refuse(span.problem, span.said)
@@ -45,14 +45,6 @@ def map_observation(sheet: Sheet) -> Iterator[Outcome]:
         yield sheet.refuse("no-time")
     else:
         yield from _results(sheet, status, span)
-
-
-def _is_about_another(body: Json) -> bool:
-    """FHIR R4 Observation.focus: "the actual focus of an observation when it is not the patient of record"."""
-    subject = reference(body.get("subject"))
-    if any(reference(focus) != subject for focus in objects(body.get("focus"))):
-        return True
-    return any(text(e.get("url")).endswith("focal-subject") for e in objects(body.get("extension")))
 
 
 def _results(sheet: Sheet, status: str, span: Span) -> Iterator[Outcome]:

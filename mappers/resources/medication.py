@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from mappers.codes import codings
 from mappers.elements import Json, objects, reference, text
-from mappers.facts import Outcome
+from mappers.facts import Outcome, Refusal
 from mappers.resources.sheet import Sheet, Span, read_span
 from mappers.when import read_when
 
-__all__ = ["map_request", "map_statement"]
+__all__ = ["map_request", "map_statement", "read_medicine"]
 
 # FHIR R4 medicationrequest-status, medicationrequest-intent, medication-statement-status
 ORDERED: Final = frozenset({"active", "on-hold", "completed", "stopped"})
@@ -58,10 +59,15 @@ def map_statement(sheet: Sheet) -> Iterator[Outcome]:
 def _medicine(sheet: Sheet, status: str, span: Span) -> Outcome:
     if span.problem:
         return sheet.refuse(span.problem, span.said)
-    concept: Any = sheet.body.get("medicationCodeableConcept")
-    if concept is None and (written := reference(sheet.body.get("medicationReference"))):
-        medicine = sheet.linked.get(written) or sheet.linked.get(written.split("/_history/", 1)[0])
-        if medicine is None:
-            return sheet.refuse("unresolved-reference", written)
-        concept = medicine.get("code")
-    return sheet.coded("medication", concept, status, span)
+    concept = read_medicine(sheet)
+    return concept if isinstance(concept, Refusal) else sheet.coded("medication", concept, status, span)
+
+
+def read_medicine(sheet: Sheet) -> Any:
+    """Return the concept of a medicine: its own, else (R5 may tell both) that of the Medication; or the refusal."""
+    concept = sheet.body.get("medicationCodeableConcept")
+    written = reference(sheet.body.get("medicationReference"))
+    if codings(concept) or not written:
+        return concept
+    medicine = sheet.linked.get(written) or sheet.linked.get(written.split("/_history/", 1)[0])
+    return sheet.refuse("unresolved-reference", written) if medicine is None else medicine.get("code")

@@ -7,7 +7,7 @@ from typing import Final
 
 from mappers.elements import text
 from mappers.facts import Outcome
-from mappers.resources.sheet import Sheet, read_span
+from mappers.resources.sheet import Sheet, is_about_another, read_span
 
 __all__ = ["map_procedure"]
 
@@ -22,6 +22,8 @@ def map_procedure(sheet: Sheet) -> Iterator[Outcome]:
         yield sheet.refuse("not-done", status)
     elif status not in DONE:
         yield sheet.refuse("status", status)
+    elif is_about_another(sheet.body):
+        yield sheet.refuse("other-focus")
     elif span.problem:
         yield sheet.refuse(span.problem, span.said)
     else:

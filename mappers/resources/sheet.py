@@ -10,17 +10,29 @@ import msgspec
 
 from mappers.codes import SYSTEM, codings, current_system, first_standard, said, words
 from mappers.concepts import name_of
-from mappers.elements import Json, objects, text
+from mappers.elements import Json, objects, reference, text
 from mappers.facts import Fact, Kind, Origin, Refusal, Value
 from mappers.rows import read_table
 from mappers.when import When, read_when
 
-__all__ = ["MAPPING", "Sheet", "Span", "code_in", "is_simulated", "modifier_problem", "read_period", "read_span"]
+__all__ = [
+    "MAPPING",
+    "Sheet",
+    "Span",
+    "code_in",
+    "is_about_another",
+    "is_simulated",
+    "modifier_problem",
+    "read_period",
+    "read_span",
+]
 
-MAPPING: Final = "1"
+MAPPING: Final = "2"
 """Version of the mapping rules. It changes whenever the same bytes would become other facts."""
 
-_MODIFIERS: Final = {row["url"]: row["yes"] for row in read_table("modifiers")["modifier"]}
+_TABLE: Final = read_table("modifiers")
+_MODIFIERS: Final = {row["url"]: row["yes"] for row in _TABLE["modifier"]}
+_ELEMENTS: Final[Mapping[str, Mapping[str, str]]] = _TABLE["elements"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +136,21 @@ def is_simulated(body: Json) -> bool:
     return False
 
 
+def is_about_another(body: Json) -> bool:
+    """Say whether its focus is not the patient of record: Observation.focus (from R4 on), Procedure.focus (R5)."""
+    subject = reference(body.get("subject"))
+    if any(reference(focus) != subject for focus in objects(body.get("focus"))):
+        return True
+    return any(text(e.get("url")).endswith("focal-subject") for e in objects(body.get("extension")))
+
+
 def modifier_problem(body: Json) -> str:
-    """Return the reason for which a modifier extension or implicit rules forbid to take it as it reads, or ""."""
+    """Return the reason for which a modifier or implicit rules forbid to take it as it reads, or ""."""
     if body.get("implicitRules"):
         return "unknown-modifier"
+    for element, reason in _ELEMENTS.get(text(body.get("resourceType")), {}).items():
+        if body.get(element) not in (None, False):
+            return reason
     for extension in objects(body.get("modifierExtension")):
         answers = set(_answers(extension, 4))
         if answers == {False} and extension.get("url") in _MODIFIERS:

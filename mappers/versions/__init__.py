@@ -8,13 +8,13 @@ from mappers.rows import read_table
 
 __all__ = ["TYPES", "VERSIONS", "FhirVersion", "as_fhir_version"]
 
-FhirVersion = Literal["dstu2", "stu3", "r4"]
+FhirVersion = Literal["dstu2", "stu3", "r4", "r4b", "r5"]
 VERSIONS: Final[tuple[FhirVersion, ...]] = get_args(FhirVersion)
 
 TYPES: Final = {version: frozenset(types.split()) for version, types in read_table("types").items()}
-"""The resource types of each version; "later" are those that came with R4B and R5."""
+"""The resource types of each version."""
 
 
 def as_fhir_version(told: str) -> FhirVersion | None:
-    """Return a version by its name ("dstu2", "stu3", "r4"), `None` for any other text."""
+    """Return a version by its name ("dstu2", "stu3", "r4", "r4b", "r5"), `None` for any other text."""
     return next((version for version in VERSIONS if version == told), None)

@@ -9,18 +9,25 @@ from mappers.elements import Json, items, objects, text
 from mappers.rows import read_table
 from mappers.versions import TYPES, VERSIONS, FhirVersion
 
-__all__ = ["detect_version"]
+__all__ = ["choose_version", "detect_version", "possible_versions"]
 
 Versions = frozenset[FhirVersion]
 _ALL: Final[Versions] = frozenset(VERSIONS)
 _SHAPES: Final = {"list": list, "object": dict, "text": str}
+# R4B changed none of the types that we map. And where R4 and R5 are both possible, all that we read is written in the
+# same way in both: what differs is a sign. So it is R4, which nearly all servers speak, and the facts are the same.
+_AS_R4: Final[tuple[Versions, ...]] = (frozenset({"r4", "r4b"}), frozenset({"r4", "r4b", "r5"}))
 
 
 def _read() -> dict[str, list[tuple[str, str, str, Versions]]]:
     return {
-        kind: [(*_place(sign), frozenset(v for v in VERSIONS if v in versions)) for sign, versions in rows.items()]
+        kind: [(*_place(sign), _versions(versions)) for sign, versions in rows.items()]
         for kind, rows in read_table("signs").items()
     }
+
+
+def _versions(told: list[str]) -> Versions:
+    return frozenset(v for v in VERSIONS if v in told or (v == "r4b" and "r4" in told))
 
 
 def _place(sign: str) -> tuple[str, str, str]:
@@ -34,16 +41,29 @@ _SIGNS: Final = _read()
 
 def detect_version(resources: Iterable[Json]) -> FhirVersion | None:
     """Return the one version that all signs agree on; `None` where there are none, or they contradict each other."""
-    agreed, told = _ALL, False
-    decided: set[FhirVersion] = set()
+    return choose_version(possible_versions(resources))
+
+
+def possible_versions(resources: Iterable[Json]) -> Versions:
+    """Return the versions that no sign speaks against: all where there is no sign, none where they contradict.
+
+    Where a few resources contradict the others and those that are of one version alone agree, it is that one.
+    """
+    agreed = decided = _ALL
     for resource in resources:
         possible = _possible(resource)
-        if len(possible) == 1:
-            decided |= possible
+        if choose_version(possible):
+            decided &= possible
         if possible:
-            agreed, told = agreed & possible, True
-    found = agreed if told and len(agreed) == 1 else decided
-    return next(iter(found)) if len(found) == 1 else None
+            agreed &= possible
+    return agreed if agreed or decided == _ALL else decided
+
+
+def choose_version(possible: Versions) -> FhirVersion | None:
+    """Return the one version among the possible ones, R4 where reading it as R4 is right; `None` where none is told."""
+    if possible in _AS_R4:
+        return "r4"
+    return next(iter(possible)) if len(possible) == 1 else None
 
 
 def _possible(resource: Json) -> Versions:

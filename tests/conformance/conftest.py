@@ -15,8 +15,6 @@ from joserfc.jwk import ECKey, RSAKey
 
 from conformance.hostile import Ehr, EhrSettings
 
-VERSIONS = ("dstu2", "stu3", "r4")
-
 
 @dataclass
 class Bench:

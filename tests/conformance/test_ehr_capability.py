@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fhir.resources import get_fhir_model_class as r5
 from fhir.resources.R4B import get_fhir_model_class as r4b
 from fhir.resources.STU3 import get_fhir_model_class as stu3
 
@@ -10,7 +11,10 @@ VERSIONS = [
     ("dstu2", "Conformance", "1.0.2"),
     ("stu3", "CapabilityStatement", "3.0.2"),
     ("r4", "CapabilityStatement", "4.0.1"),
+    ("r4b", "CapabilityStatement", "4.3.0"),
+    ("r5", "CapabilityStatement", "5.0.0"),
 ]
+MODELS = {"stu3": stu3, "r4": r4b, "r4b": r4b, "r5": r5}
 
 
 @pytest.mark.parametrize(("version", "kind", "number"), VERSIONS)
@@ -19,13 +23,13 @@ async def test_the_statement_has_the_shape_of_its_version(version, kind, number,
     answer = await table.http.get("metadata")
     told = answer.json()
     assert (told["resourceType"], told["fhirVersion"]) == (kind, number)
-    assert ("acceptUnknown" in told) == (version != "r4")
+    assert ("acceptUnknown" in told) == (version in ("dstu2", "stu3"))
     assert ("transactionMode" in told["rest"][0]) == (version == "dstu2")
     assert answer.headers["content-type"].startswith(
         "application/json+fhir" if version == "dstu2" else "application/fhir+json"
     )
-    if version != "dstu2":
-        (r4b if version == "r4" else stu3)("CapabilityStatement").model_validate(told)
+    if version in MODELS:
+        MODELS[version]("CapabilityStatement").model_validate(told)
     [oauth] = told["rest"][0]["security"]["extension"]
     assert oauth["extension"] == [{"url": "token", "valueUri": "http://ehr.test/auth/token"}]
 
@@ -42,7 +46,7 @@ async def test_every_search_parameter_that_is_listed_is_mounted(version, kind, n
         assert answer.status_code == 200, (resource["type"], answer.text)
 
 
-@pytest.mark.parametrize(("version", "model"), [("r4", r4b), ("stu3", stu3)])
+@pytest.mark.parametrize(("version", "model"), MODELS.items())
 async def test_every_type_that_is_listed_is_one_of_the_version(version, model, bench):
     told = (await bench(fhir_version=version).http.get("metadata")).json()
     for resource in told["rest"][0]["resource"]:
@@ -57,7 +61,7 @@ async def test_a_type_that_may_not_be_written_is_not_listed_so(bench):
     assert creates == ["Observation"]
 
 
-@pytest.mark.parametrize(("version", "model"), [("r4", r4b), ("stu3", stu3)])
+@pytest.mark.parametrize(("version", "model"), MODELS.items())
 async def test_search_history_and_errors_are_well_formed(version, model, bench, observation):
     table = bench(observation(id="a"), fhir_version=version, page_size=1)
     table.ehr.load(observation(id="b"))

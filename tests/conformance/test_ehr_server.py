@@ -32,13 +32,13 @@ def free(base):
         return probe.connect_ex((where.hostname, where.port)) != 0
 
 
-def test_three_versions_are_served_at_once_and_nothing_is_left():
+def test_all_versions_are_served_at_once_and_nothing_is_left():
     before = threading.active_count()
-    ehrs = [open_ehr(version) for version in ("dstu2", "stu3", "r4")]
+    ehrs = [open_ehr(version) for version in ("dstu2", "stu3", "r4", "r4b", "r5")]
     with serve(ehrs) as bases, httpx.Client() as http:
-        assert len(set(bases)) == 3
+        assert len(set(bases)) == 5
         numbers = [http.get(f"{base}/metadata").json()["fhirVersion"] for base in bases]
-        assert numbers == ["1.0.2", "3.0.2", "4.0.1"]
+        assert numbers == ["1.0.2", "3.0.2", "4.0.1", "4.3.0", "5.0.0"]
     assert threading.active_count() == before
     assert all(free(base) for base in bases)
 
@@ -136,9 +136,20 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path, ec_client):
     assert free(base)
 
 
+def test_the_command_serves_an_ehr_of_the_cohort_in_r5():
+    with command("--version", "r5", "--cohort", "summit", "--port", "0") as running:
+        assert running.stdout
+        base = running.stdout.readline().split()[0]
+        found = httpx.get(f"{base}/Encounter", params={"_count": "1"}).json()
+        assert found["entry"][0]["resource"]["actualPeriod"]
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(10) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--version", "r5", "--cohort", "harbor"], "Known: stu3"),
         (["absent.json"], "cannot be read"),
         (["--misbehave", "nonsense"], "Known:"),
         (["--client", "twin"], "ID=FILE"),

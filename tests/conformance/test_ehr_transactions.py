@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fhir.resources.bundle import Bundle as BundleR5
 from fhir.resources.R4B.bundle import Bundle as BundleR4B
 from fhir.resources.STU3.bundle import Bundle as BundleSTU3
 
@@ -120,7 +121,7 @@ async def test_a_conditional_reference_is_resolved(bench, observation):
     assert table.ehr.store.all("Observation")[0]["subject"] == {"reference": "Patient/p7"}
 
 
-@pytest.mark.parametrize("version", ["dstu2", "stu3", "r4"])
+@pytest.mark.parametrize("version", ["dstu2", "stu3", "r4", "r4b", "r5"])
 async def test_entries_of_a_batch_stand_alone(version, bench, observation):
     table = bench(fhir_version=version)
     sent = bundle(
@@ -135,7 +136,8 @@ async def test_entries_of_a_batch_stand_alone(version, bench, observation):
     failed = answer["entry"][1]
     outcome = failed["resource"] if version == "dstu2" else failed["response"]["outcome"]
     assert outcome["resourceType"] == "OperationOutcome"
-    {"r4": BundleR4B, "stu3": BundleSTU3}.get(version, BundleSTU3).model_validate(answer)
+    models = {"r4": BundleR4B, "r4b": BundleR4B, "r5": BundleR5}
+    models.get(version, BundleSTU3).model_validate(answer)
 
 
 async def test_what_was_written_is_echoed_when_preferred(bench, result):

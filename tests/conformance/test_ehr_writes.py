@@ -9,6 +9,7 @@ import pytest
 JSON = {"Content-Type": "application/json"}
 URN = "urn:uuid:11111111-2222-4333-8444-555555555555"
 CRITERIA = f"identifier=urn:ietf:rfc:3986|{URN}"
+STAY = {"resourceType": "Encounter", "status": "planned", "class": {"code": "AMB"}}
 IDENTIFIED = {"identifier": [{"system": "urn:ietf:rfc:3986", "value": URN}]}
 
 
@@ -45,7 +46,7 @@ async def test_criteria_that_match_several_create_nothing(bench, observation):
     assert ignored.status_code == 400, "an unknown criterion would match all"
 
 
-@pytest.mark.parametrize(("version", "status"), [("dstu2", 409), ("stu3", 409), ("r4", 412)])
+@pytest.mark.parametrize(("version", "status"), [("dstu2", 409), ("stu3", 409), ("r4", 412), ("r4b", 412), ("r5", 412)])
 async def test_a_stale_update_is_refused(version, status, bench, observation):
     table = bench(observation(id="a"), fhir_version=version)
     fresh = observation(id="a", issued="2024-02-03T10:00:00Z")
@@ -89,6 +90,10 @@ async def test_what_was_deleted_is_gone_but_its_past_is_not(bench, observation):
     [
         ("r4", {"resourceType": "Observation", "status": "final", "code": {}, "comment": "STU3"}, "comment"),
         ("r4", {"resourceType": "Observation", "status": "final"}, "code"),
+        ("r4b", {"resourceType": "Observation", "status": "final", "code": {}, "comment": "STU3"}, "comment"),
+        ("r4b", {**STAY, "actualPeriod": {"start": "2024"}}, "actualPeriod"),
+        ("r5", {**STAY, "class": [{}], "period": {"start": "2024"}}, "period"),
+        ("r5", {**STAY}, "class"),
         ("stu3", {"resourceType": "Observation", "status": "final", "code": {}, "note": [{"text": "R4"}]}, "note"),
         ("dstu2", {"resourceType": "Observation", "status": "final", "code": {}, "category": [{}]}, "category"),
         ("dstu2", {"resourceType": "RiskAssessment", "status": "final"}, "status"),
@@ -128,6 +133,21 @@ async def test_dstu2_has_its_own_media_type(bench, observation):
         answer = await table.http.post("Observation", content=body, headers={"Content-Type": kind})
         assert answer.status_code == status
         assert answer.headers["content-type"].startswith("application/json+fhir")
+
+
+@pytest.mark.parametrize(
+    ("version", "ours", "other"), [("r4", "4.0", "5.0"), ("r4b", "4.3", "4.0"), ("r5", "5.0", "4.3")]
+)
+async def test_another_version_in_the_media_type_is_not_spoken(version, ours, other, bench, observation):
+    """FHIR R5 versioning.html#mt-version."""
+    table = bench(observation(id="a"), fhir_version=version)
+    for number, read, written in ((ours, 200, 201), (other, 406, 415)):
+        kind = f"application/fhir+json; fhirVersion={number}"
+        assert (await table.http.get("Observation/a", headers={"Accept": kind})).status_code == read
+        answer = await table.http.post("Observation", json=observation(), headers={"Content-Type": kind})
+        assert answer.status_code == written
+    some = {"Accept": f"application/fhir+json; fhirVersion={other}, application/json"}
+    assert (await table.http.get("Observation/a", headers=some)).status_code == 200
 
 
 async def test_a_server_takes_only_what_it_says_it_takes(bench, observation):

@@ -20,7 +20,7 @@ from tests.hapi.samples import falling, kidney, prevent, warning
 pytestmark = pytest.mark.jvm
 
 Sample = Callable[..., Result]
-JSON = {"dstu2": "application/json+fhir", "stu3": "application/fhir+json", "r4": "application/fhir+json"}
+VERSIONS: tuple[FhirVersion, ...] = get_args(FhirVersion)
 
 
 class Ehr:
@@ -91,11 +91,18 @@ def without_the_servers_own(resource: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in resource.items() if name != "id"} | {"meta": meta}
 
 
-@pytest.fixture(params=["dstu2", "stu3", "r4"])
-def ehr(request: pytest.FixtureRequest, hapi_server: HapiServer) -> Iterator[Ehr]:
+@pytest.fixture(scope="module")
+def all_started(hapi_server: HapiServer) -> HapiServer:
+    hapi_server.start(*VERSIONS)
+    return hapi_server
+
+
+@pytest.fixture(params=VERSIONS)
+def ehr(request: pytest.FixtureRequest, all_started: HapiServer) -> Iterator[Ehr]:
     version: FhirVersion = request.param
-    headers = {"Content-Type": JSON[version], "Accept": JSON[version]}
-    with httpx.Client(base_url=f"{hapi_server.base(version)}/", headers=headers, timeout=120) as http:
+    json_of_fhir = "application/json+fhir" if version == "dstu2" else "application/fhir+json"
+    headers = {"Content-Type": json_of_fhir, "Accept": json_of_fhir}
+    with httpx.Client(base_url=f"{all_started.base(version)}/", headers=headers, timeout=120) as http:
         yield Ehr(http, version)
 
 
@@ -159,7 +166,7 @@ def test_the_oracle_refuses_what_is_not_valid_or_points_nowhere(ehr: Ehr, spoile
     assert answer.json()["resourceType"] == "OperationOutcome"
 
 
-@pytest.mark.parametrize("ehr", ["stu3", "r4"], indirect=True)  # HAPI does not evaluate the invariants of DSTU2
+@pytest.mark.parametrize("ehr", VERSIONS[1:], indirect=True)  # HAPI does not evaluate the invariants of DSTU2
 def test_the_oracle_holds_a_probability_to_be_a_percentage(ehr: Ehr) -> None:
     bundle = ehr.render(prevent)
     bundle["entry"][1]["resource"]["prediction"][0]["probabilityDecimal"] = Decimal("100.1")

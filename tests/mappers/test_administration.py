@@ -9,7 +9,7 @@ import pytest
 
 from mappers import map_resource
 from mappers.facts import Fact, Origin, Quantity, Refusal
-from mappers.versions import FhirVersion
+from mappers.versions import VERSIONS, FhirVersion
 
 LISPRO = {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "86009"}]}
 UCUM = "http://unitsofmeasure.org"
@@ -21,12 +21,17 @@ def given(version: FhirVersion = "r4", **changes: Any) -> Fact | Refusal:
         "r4": {"subject": {"reference": "Patient/p"}, "effectiveDateTime": "2026-11-12T07:30:00-05:00"},
         "dstu2": {"patient": {"reference": "Patient/p"}, "effectiveTimeDateTime": "2026-11-12T07:30:00-05:00"},
     }
-    shapes["stu3"] = shapes["r4"]
+    shapes["stu3"] = shapes["r4b"] = shapes["r4"]
+    shapes["r5"] = {
+        "subject": {"reference": "Patient/p"},
+        "occurenceDateTime": "2026-11-12T07:30:00-05:00",
+        "medication": {"concept": LISPRO},
+    }
     resource = {
         "resourceType": "MedicationAdministration",
         "id": "a",
         "status": "completed",
-        "medicationCodeableConcept": LISPRO,
+        **({} if version == "r5" else {"medicationCodeableConcept": LISPRO}),
         "dosage": {"quantity" if version == "dstu2" else "dose": dose},
         **shapes[version],
         **changes,
@@ -36,7 +41,7 @@ def given(version: FhirVersion = "r4", **changes: Any) -> Fact | Refusal:
     return outcome
 
 
-@pytest.mark.parametrize("version", ["dstu2", "stu3", "r4"])
+@pytest.mark.parametrize("version", VERSIONS)
 def test_a_dose_of_insulin_is_a_fact_in_international_units(version: FhirVersion) -> None:
     fact = given(version)
     assert isinstance(fact, Fact)

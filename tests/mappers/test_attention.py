@@ -81,6 +81,25 @@ def test_a_window_without_a_zone_or_backwards_is_refused() -> None:
             msgspec.structs.replace(warning(), **changes)
 
 
+def test_r5_renamed_whom_an_issue_is_about_and_how_words_are_told() -> None:
+    issue = {version: rendered(version, "DetectedIssue")["DetectedIssue"]["resource"] for version in VERSIONS}
+    assert {version for version in VERSIONS if "patient" not in issue[version]} == {"r5"}
+    assert issue["r5"]["subject"] == issue["r4"]["patient"] == {"reference": "Patient/7"}
+    words = {v: rendered(v, "Communication")["Communication"]["resource"]["payload"] for v in VERSIONS}
+    assert words["r5"] == [{"contentCodeableConcept": {"text": words["r4"][0]["contentString"]}}]
+
+
+@pytest.mark.parametrize(("made_for", "sent_to"), [("r4", "r5"), ("r5", "r4"), ("r5", "r4b"), ("r4b", "r5")])
+@pytest.mark.parametrize("form", ["DetectedIssue", "Communication"])
+def test_the_gate_stops_a_warning_in_the_shape_of_another_version(
+    form: Form, made_for: FhirVersion, sent_to: FhirVersion
+) -> None:
+    entry = rendered(made_for, form)[form]
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+    with pytest.raises(NotFhir, match=r"patient|subject|content"):
+        check(bundle, sent_to)
+
+
 def test_what_dstu2_does_not_know_does_not_leave() -> None:
     bundle = render(falling(), "dstu2", patient="Patient/7", sender="x", attention=warning(), form="Flag")
     bundle["entry"][2]["resource"]["priority"] = "high"

@@ -59,8 +59,8 @@ def test_a_person_who_reads_a_result_is_told_that_nobody_measured_it(version: Fh
     bundle = rendered(version)
     said = "Simulated by kidney sample, not measured."
     observation, assessment = one(bundle, "Observation"), one(bundle, "RiskAssessment")
-    note = {"r4": observation.get("note", [{}])[0].get("text"), "stu3": observation.get("comment")}
-    assert note.get(version, observation.get("comments", "")).startswith(said)
+    note = {"dstu2": observation.get("comments"), "stu3": observation.get("comment")}
+    assert note.get(version, observation.get("note", [{}])[0].get("text", "")).startswith(said)
     for resource in (observation, assessment):
         assert said in resource["text"]["div"]
     for prediction in assessment["prediction"]:
@@ -135,6 +135,7 @@ def test_a_fact_of_another_ehr_is_named_and_never_referred_to(version: FhirVersi
 def test_an_observation_is_derived_from_observations_and_not_from_the_patient() -> None:
     derived = one(rendered("r4"), "Observation")["derivedFrom"]
     assert [each["reference"] for each in derived] == ["Observation/12/_history/3"]
+    assert one(rendered("r5"), "Observation")["derivedFrom"] == derived
     related = one(rendered("stu3"), "Observation")["related"]
     assert [(each["type"], each["target"]["reference"]) for each in related] == [
         ("derived-from", "Observation/12/_history/3")
@@ -165,7 +166,7 @@ def test_a_name_depends_on_run_part_and_nothing_else() -> None:
     assert device_uuid("kidney", "1") != device_uuid("kidney", "2")
 
 
-def test_the_three_versions_say_the_same_numbers() -> None:
+def test_all_versions_say_the_same_numbers() -> None:
     said = [
         [
             part.get("value", part.get("probabilityDecimal"))
@@ -175,7 +176,7 @@ def test_the_three_versions_say_the_same_numbers() -> None:
         for v in VERSIONS
     ]
     numbers = [[each for each in one_version if isinstance(each, Decimal)] for one_version in said]
-    assert numbers[0] == numbers[1] == numbers[2] == [Decimal(52), Decimal("1.23"), Decimal("3.00")]
+    assert numbers == [[Decimal(52), Decimal("1.23"), Decimal("3.00")]] * len(VERSIONS)
 
 
 def test_times_leave_in_utc_and_with_their_seconds() -> None:
@@ -241,7 +242,45 @@ def test_the_gate_stops_what_is_wrong_and_names_places_only(
     assert "SECRET" not in str(stopped.value)
 
 
-@pytest.mark.parametrize(("made_for", "sent_to"), [("r4", "dstu2"), ("r4", "stu3"), ("dstu2", "r4"), ("stu3", "r4")])
+@pytest.mark.parametrize("result", SAMPLES, ids=["kidney", "prevent"])
+def test_what_we_write_reads_the_same_in_r4_and_r4b(result: Result) -> None:
+    assert to_json(rendered("r4", result)) == to_json(rendered("r4b", result))
+
+
+def test_r5_renamed_what_a_model_is_called_and_why_it_was_recorded() -> None:
+    bundle = rendered("r5")
+    device, provenance = one(bundle, "Device"), one(bundle, "Provenance")
+    assert (device["displayName"], device["version"]) == ("kidney", [{"value": "sample"}])
+    assert [kind["coding"][0]["code"] for kind in device["type"]] == ["Artificial-Intelligence"]
+    assert [why["concept"]["coding"][0]["code"] for why in provenance["authorization"]] == ["AIAST"]
+    assert provenance["patient"] == {"reference": "Patient/7"}
+    assert not {"deviceName", "reason"} & (device.keys() | provenance.keys())
+
+
+def test_an_observation_names_what_its_version_lets_it_be_derived_from() -> None:
+    """R5 has no Media, and R4 no ImagingSelection (StructureDefinitions of Observation)."""
+    result = kidney(inputs=(used(reference="Media/1"), used(reference="ImagingSelection/2")))
+    derived = {v: one(rendered(v, result), "Observation").get("derivedFrom", []) for v in VERSIONS}
+    assert (
+        [each["reference"] for each in derived["r4"]] == [each["reference"] for each in derived["r4b"]] == ["Media/1"]
+    )
+    assert [each["reference"] for each in derived["r5"]] == ["ImagingSelection/2"]
+
+
+@pytest.mark.parametrize(
+    ("made_for", "sent_to"),
+    [
+        ("r4", "dstu2"),
+        ("r4", "stu3"),
+        ("r4", "r5"),
+        ("dstu2", "r4"),
+        ("stu3", "r4"),
+        ("r5", "r4"),
+        ("r5", "r4b"),
+        ("r5", "stu3"),
+        ("r5", "dstu2"),
+    ],
+)
 def test_the_gate_stops_the_shape_of_another_version(made_for: FhirVersion, sent_to: FhirVersion) -> None:
     with pytest.raises(NotFhir):
         check(rendered(made_for), sent_to)

@@ -83,6 +83,11 @@ def test_in_is_facts_and_refusals_to_the_resource(outcomes, version, resources, 
     assert ledger.refusals == refusals
 
 
+def test_r4_that_is_called_r4b_says_the_same(bundles, outcomes):
+    as_r4b = [pair for key, entries in bundles.items() if key[0] == "r4" for pair in walk(entries, "r4b")]
+    assert as_r4b == outcomes["r4"]
+
+
 def test_what_is_refused_for_its_unit_or_value_is_wrong_at_the_source(outcomes):
     said = {}
     for resource, made in outcomes["r4"]:

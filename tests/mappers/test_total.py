@@ -11,6 +11,7 @@ from mappers import detect_version, map_resource, references_of, subject_of
 from mappers.facts import Fact, Link, Origin, Refusal
 from mappers.identity import lookup_tokens, read_person, same_person
 from mappers.ledger import REASONS, Ledger
+from mappers.versions import VERSIONS
 
 UCUM = "http://unitsofmeasure.org"
 CODE = {"coding": [{"system": "http://loinc.org", "code": "8480-6", "display": "x"}], "text": "x"}
@@ -52,8 +53,12 @@ ELEMENTS = {
     "valueString": "x",
     "valueBoolean": True,
     "valueInteger": 3,
-    "valueSampledData": {"origin": SAMPLE, "period": 1, "dimensions": 1, "data": "1 E 2"},
-    "component": [{"code": CODE, "valueQuantity": SAMPLE}, {"code": CODE}],
+    "valueSampledData": {"origin": SAMPLE, "interval": 1, "intervalUnit": "s", "dimensions": 1, "data": "1 E 2"},
+    "component": [
+        {"code": CODE, "valueQuantity": SAMPLE},
+        {"code": CODE, "valueSampledData": {"origin": SAMPLE, "period": 1, "dimensions": 1, "data": "1 E 2"}},
+        {"code": CODE},
+    ],
     "hasMember": [{"reference": "Observation/2"}],
     "related": [{"type": "has-member", "target": REFERENCE}],
     "focus": [REFERENCE],
@@ -70,10 +75,22 @@ ELEMENTS = {
     "requester": {"agent": REFERENCE},
     "criticality": "CRITH",
     "dataAbsentReason": CODE,
+    "medication": {"concept": CODE, "reference": {"reference": "Medication/1"}},
+    "adherence": {"code": CODE, "reason": CODE},
+    "actualPeriod": PERIOD,
+    "occurencePeriod": PERIOD,
+    "occurrenceTiming": {"event": ["2024"]},
+    "participant": [{"function": CODE, "actor": REFERENCE}],
+    "reason": [{"value": [{"concept": CODE}]}, {"reference": REFERENCE}],
+    "evidence": [{"concept": CODE}],
+    "reaction": [{"manifestation": [{"concept": CODE}]}],
+    "dosage": [{"asNeeded": True, "dose": SAMPLE}],
+    "isSubpotent": True,
 }
 TYPES = [
     "Patient", "Observation", "Condition", "MedicationOrder", "MedicationRequest", "MedicationStatement", "Medication",
-    "Procedure", "AllergyIntolerance", "Immunization", "Encounter", "DiagnosticReport", "Claim", "Bundle", "x", "",
+    "MedicationAdministration", "Procedure", "AllergyIntolerance", "Immunization", "Encounter", "DiagnosticReport",
+    "Claim", "Bundle", "x", "",
 ]  # fmt: skip
 
 leaves = st.one_of(
@@ -89,7 +106,9 @@ junk = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.dictionaries(
-            st.sampled_from([*ELEMENTS, "coding", "system", "value", "unit", "reference", "start"]), inner, max_size=3
+            st.sampled_from([*ELEMENTS, "coding", "system", "value", "unit", "reference", "concept", "start"]),
+            inner,
+            max_size=3,
         ),
     ),
     max_leaves=8,
@@ -126,7 +145,7 @@ def broken(draw):
 
 
 @settings(max_examples=600, deadline=None)
-@given(broken(), st.sampled_from(["dstu2", "stu3", "r4"]))
+@given(broken(), st.sampled_from(VERSIONS))
 def test_no_resource_makes_mapping_raise_and_each_has_an_outcome(resource, version):
     origin = Origin("north", "Observation", "1")
     outcomes = map_resource(resource, version, origin, {"Medication/1": resource})
@@ -142,7 +161,7 @@ def test_no_resource_makes_mapping_raise_and_each_has_an_outcome(resource, versi
 @settings(max_examples=200, deadline=None)
 @given(broken())
 def test_no_resource_makes_the_other_doors_raise(resource):
-    assert detect_version([resource]) in {"dstu2", "stu3", "r4", None}
+    assert detect_version([resource]) in {*VERSIONS, None}
     assert isinstance(subject_of(resource), str | None)
     assert all(isinstance(reference, str) for reference in references_of(resource))
     one = read_person(resource, "north")

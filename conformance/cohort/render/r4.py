@@ -19,7 +19,7 @@ from conformance.cohort.person import Face, Person
 from conformance.cohort.render.r4_house import HOUSE, TERMINOLOGY, US_CORE, concept, directory, patient
 from conformance.cohort.render.scribe import Resource, Scribe, coding, drop_empty
 
-__all__ = ["HOUSE", "directory", "render"]
+__all__ = ["HOUSE", "directory", "render", "write"]
 
 CLASSES: Final = {
     "ambulatory": {"system": f"{TERMINOLOGY}/v3-ActCode", "code": "AMB", "display": "ambulatory"},
@@ -33,10 +33,11 @@ def render(person: Person, face: Face, events: Iterable[event.Event]) -> Iterato
     scribe = Scribe(HOUSE, person, face, events)
     yield patient(scribe)
     for happened in scribe.events:
-        yield drop_empty(_write(scribe, happened))
+        yield drop_empty(write(scribe, happened))
 
 
-def _write(scribe: Scribe, happened: event.Event) -> Resource:
+def write(scribe: Scribe, happened: event.Event) -> Resource:
+    """Write one event; what is not there is `None`."""
     match happened:
         case event.Encounter():
             return _encounter(scribe, happened)

@@ -1,4 +1,4 @@
-"""An R4 EHR that tells what changes: topic-based subscriptions, with the ways in which real ones go wrong."""
+"""An EHR that tells what changes: topic-based subscriptions, with the ways in which real ones go wrong."""
 
 from conformance.hostile.subscriptions.mischief import Mischief
 from conformance.hostile.subscriptions.telling import TellingEhr

@@ -30,6 +30,11 @@ class Mischief:
         How many events `$events` still has; `None` for all, 0 for a server without `$events`.
     has_status
         Whether `$status` is there.
+    is_curt
+        No handshake; events tell no instant, numbers come as numbers, and references are relative and name a version
+        (HAPI 8.6, as seen). For R4B and R5.
+    wants_answer
+        A 2xx with nothing to read counts as a failure, but for 204 (hapi-fhir-jpaserver-starter#677).
     """
 
     drop_every: int = 0
@@ -41,6 +46,8 @@ class Mischief:
     restart_after: int = 0
     keeps: int | None = None
     has_status: bool = True
+    is_curt: bool = False
+    wants_answer: bool = False
 
 
 def is_turn(every: int, number: int) -> bool:

@@ -1,7 +1,8 @@
 """The EHR that tells: the routes of its subscriptions, what counts as an event, and the sending.
 
-Source: Subscriptions R5 Backport 1.1.0 (workflow.html, channels.html#rest-hook-1, errors.html, the operations $status
-and $events). Written from the guide and not from our receiver, so that the two can disagree.
+Sources: Subscriptions R5 Backport 1.1.0 (workflow.html, channels.html#rest-hook-1, errors.html, the operations $status
+and $events) for R4 and R4B; FHIR R5 5.0.0 subscriptions.html, where the same things are said of R5. Written from these
+and not from our receiver, so that the two can disagree.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ from conformance.hostile.ehr import Ehr, EhrSettings
 from conformance.hostile.problem import Problem
 from conformance.hostile.scopes import Action
 from conformance.hostile.store import Held
-from conformance.hostile.subscriptions.kept import MEDIA_TYPE, Happening, Kept, Notice, read_request
-from conformance.hostile.subscriptions.mischief import Mischief, is_turn
+from conformance.hostile.subscriptions.asked import MEDIA_TYPE, read_request
+from conformance.hostile.subscriptions.kept import Kept, Notice
+from conformance.hostile.subscriptions.mischief import Mischief
 from conformance.hostile.subscriptions.notice import notification, status_answer
+from conformance.hostile.subscriptions.numbering import count
+from conformance.hostile.subscriptions.sending import send
 from conformance.hostile.subscriptions.watched import WatchedStore
 from security.errors import BadSettings
 
@@ -33,14 +37,12 @@ __all__ = ["TellingEhr"]
 
 _TRIES = 3  # deliveries that fail in a row before a subscription is in error
 _TIMEOUT = 10.0  # seconds for an answer
-_MISNUMBERED_BY = 3
-_NOT_OURS = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection"})
 
 _Handler = Callable[[Request, bytes], Response]
 
 
 class TellingEhr(Ehr):
-    """An R4 EHR with subscriptions. It sends when told to: `deliver`, `beat`, or `run` for as long as it is awaited.
+    """An EHR with subscriptions. It sends when told to: `deliver`, `beat`, or `run` for as long as it is awaited.
 
     Parameters
     ----------
@@ -60,8 +62,8 @@ class TellingEhr(Ehr):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__(settings, clock=clock)
-        if self.version.name != "r4":
-            raise BadSettings("Only the R4 EHR tells what changes.", hint="The guide is for R4 and R4B.")
+        if self.version.is_before_r4:
+            raise BadSettings("Only an EHR of R4 or later tells what changes by topic.")
         self.topics = dict(topics)
         self.mischief = Mischief()
         self.store = WatchedStore(self.clock, self._happened)
@@ -104,7 +106,8 @@ class TellingEhr(Ehr):
         with self._lock:
             for kept in self.subscriptions.values():
                 last = kept.sent or kept.started or self.clock()
-                if kept.heartbeat and kept.status in ("active", "error") and self.clock() - last >= kept.heartbeat:
+                every, is_on = kept.asked.heartbeat, kept.status in ("active", "error")
+                if every and is_on and self.clock() - last >= every:
                     kept.outbox.append(Notice("heartbeat"))
         await self.deliver()
 
@@ -117,21 +120,13 @@ class TellingEhr(Ehr):
     def put_in_error(self, id_: str) -> None:
         """Switch a subscription to error: it goes on counting and sends no event until it is asked for again."""
         with self._lock:
-            kept = self.subscriptions[id_]
-            kept.status, kept.outbox, kept.held_back = "error", [], []
+            self.subscriptions[id_].err()
 
     async def _post(self, http: httpx.AsyncClient, kept: Kept, notice: Notice) -> bool:
         """Send one notification and draw the consequences; say whether it was accepted."""
-        channel = kept.resource["channel"]
-        told = [line.partition(":")[::2] for line in channel.get("header", [])]
-        headers = {name.strip(): value.strip() for name, value in told if name.strip().lower() not in _NOT_OURS}
-        body = wire.encode(notification(self.base_url, kept, notice, self.clock()))
-        try:
-            said = {**headers, "Content-Type": MEDIA_TYPE}
-            status = (await http.post(channel["endpoint"], content=body, headers=said)).status_code
-        except httpx.HTTPError:
-            status = 0
-        is_taken = 200 <= status < 300
+        said, present = self.mischief, self.clock()
+        told = notification(self.version.name, self.base_url, kept, notice, present, is_curt=said.is_curt)
+        status, is_taken = await send(http, kept.asked, wire.encode(told), wants_answer=said.wants_answer)
         with self._lock:
             self.deliveries.append((notice.type, status))
             kept.sent = self.clock()
@@ -139,7 +134,7 @@ class TellingEhr(Ehr):
             if notice.type == "handshake":
                 kept.status = "active" if is_taken else "error"
             elif kept.failures >= _TRIES:
-                self.put_in_error(kept.id)
+                kept.err()
             elif not is_taken:
                 kept.outbox.insert(0, notice)
         return is_taken
@@ -149,27 +144,8 @@ class TellingEhr(Ehr):
     def _happened(self, held: Held) -> None:
         with self._lock:
             for kept in self.subscriptions.values():
-                if kept.status != "off" and kept.matches(held, self.topics[kept.resource["criteria"]]):
-                    self._count(kept, held)
-
-    def _count(self, kept: Kept, held: Held) -> None:
-        """Number an event, also while nothing is sent (errors.html), and put its notification into the outbox."""
-        said = self.mischief
-        if said.restart_after and kept.count == said.restart_after and kept.is_first("restart"):
-            kept.count, kept.events = 0, []
-        kept.count += 1
-        number = kept.count
-        kept.events.append(event := Happening(number, self.clock(), held))
-        if kept.status not in ("active", "requested"):
-            return
-        notice = Notice("event-notification", (event,), _MISNUMBERED_BY if is_turn(said.misnumber_every, number) else 0)
-        if is_turn(said.swap_every, number):
-            kept.held_back.append(notice)
-        elif not is_turn(said.drop_every, number):
-            kept.outbox += [notice] * (2 if is_turn(said.duplicate_every, number) else 1) + kept.held_back
-            kept.held_back = []
-        if number == said.error_after and kept.is_first("error"):
-            self.put_in_error(kept.id)
+                if kept.status != "off" and kept.matches(held, self.topics[kept.asked.topic]):
+                    count(kept, held, self.clock(), self.mischief)
 
     def _is_silent(self, kept: Kept) -> bool:
         after, since = self.mischief.silent_after, kept.started
@@ -194,19 +170,29 @@ class TellingEhr(Ehr):
         return Response(wire.encode(resource), status, {**(headers or {}), "Content-Type": MEDIA_TYPE})
 
     def _create(self, request: Request, body: bytes) -> Response:
-        resource = read_request(body, self.topics)
+        resource, asked = read_request(body, self.topics, self.version.name)
         id_ = self.new_id("Subscription")
-        self.subscriptions[id_] = kept = Kept(id_, resource, started=self.clock(), outbox=[Notice("handshake")])
+        self.subscriptions[id_] = kept = Kept(id_, resource, asked, started=self.clock())
+        self._greet(kept)
         return self._answer(201, kept.shown(), {"Location": f"{self.base_url}/Subscription/{id_}/_history/1"})
 
     def _update(self, request: Request, body: bytes) -> Response:
         """Take a subscription up again: the count goes on, and a handshake comes first."""
-        kept, resource = self._kept(request), read_request(body, self.topics)
+        kept = self._kept(request)
+        resource, asked = read_request(body, self.topics, self.version.name)
         if resource.get("id") != kept.id:
             raise Problem(400, "invalid", "The id in the resource is not the id in the URL.")
-        kept.resource, kept.status, kept.failures, kept.started = resource, "requested", 0, self.clock()
-        kept.outbox, kept.held_back = [Notice("handshake")], []
+        kept.resource, kept.asked = resource, asked
+        kept.status, kept.failures, kept.started = "requested", 0, self.clock()
+        kept.outbox, kept.held_back = [], []
+        self._greet(kept)
         return self._answer(200, kept.shown())
+
+    def _greet(self, kept: Kept) -> None:
+        if self.mischief.is_curt:
+            kept.status = "active"
+        else:
+            kept.outbox.append(Notice("handshake"))
 
     def _delete(self, request: Request, body: bytes) -> Response:
         del self.subscriptions[self._kept(request).id]
@@ -222,7 +208,7 @@ class TellingEhr(Ehr):
         found = [
             kept.shown()
             for kept in self.subscriptions.values()
-            if asked.get("url", kept.resource["channel"]["endpoint"]) == kept.resource["channel"]["endpoint"]
+            if asked.get("url", kept.asked.endpoint) == kept.asked.endpoint
             and kept.status in asked.get("status", kept.status).split(",")
         ]
         entries = [{"fullUrl": f"{self.base_url}/Subscription/{each['id']}", "resource": each} for each in found]
@@ -233,7 +219,7 @@ class TellingEhr(Ehr):
         kept = self._kept(request)
         if not self.mischief.has_status:
             raise Problem(400, "not-supported", "This server has no $status.")
-        return self._answer(200, status_answer(self.base_url, kept, self.clock()))
+        return self._answer(200, status_answer(self.version.name, self.base_url, kept, self.clock()))
 
     def _events(self, request: Request, body: bytes) -> Response:
         kept, asked = self._kept(request), dict(parse_qsl(request.url.query))
@@ -245,7 +231,7 @@ class TellingEhr(Ehr):
             raise Problem(400, "value", "An event number is a number.") from None
         remembered = kept.events[-self.mischief.keeps :] if self.mischief.keeps else kept.events
         found = tuple(event for event in remembered if first <= event.number <= last)
-        answer = notification(self.base_url, kept, Notice("query-event", found), self.clock())
+        answer = notification(self.version.name, self.base_url, kept, Notice("query-event", found), self.clock())
         return self._answer(200, answer)
 
     def _kept(self, request: Request) -> Kept:

@@ -1,4 +1,4 @@
-"""FHIR Subscriptions in: asks an EHR to tell what changes (R4 backport, R5), and loses no event when it does not.
+"""FHIR Subscriptions in: asks an EHR to tell what changes (R4, R4B, R5), and loses no event when it does not.
 
 Here are the shared values only; who talks to an EHR imports `catch_up`, `registration` or `upkeep`.
 """

@@ -46,7 +46,8 @@ async def receive(
     - 403 where the notification is about another subscription than the one whose secret was shown;
     - 413, 415, 400 for a body that is too large, not JSON or not a notification;
     - 503 where it could not be stored, so that the EHR sends it again;
-    - 200 once it is stored.
+    - 204 once it is stored: with 200 and nothing to read, HAPI takes it for a failure and sends it again for a minute
+      (hapi-fhir-jpaserver-starter#677).
 
     The secret comes first: who has none is told nothing of how bodies are read. Nothing is logged here.
     """
@@ -68,7 +69,7 @@ async def receive(
         await store(door, told, body)
     except (Fault, OSError):
         return _refuse(503, "transient", "It could not be stored; send it again.", {"Retry-After": _RETRY_SECONDS})
-    return Answer(200, notification=told)
+    return Answer(204, notification=told)
 
 
 def _is_plain_json(headers: Mapping[str, str]) -> bool:

@@ -20,7 +20,6 @@ RUNNING: Final = frozenset({"requested", "active"})
 HELD: Final = RUNNING | {"error"}
 """The statuses of a Subscription that sends, and of one that the EHR still has."""
 
-_MEDIA_TYPE = "application/fhir+json"
 _NOT_THERE = frozenset({404, 410})
 
 
@@ -74,7 +73,7 @@ async def _send(connection: Connection, method: str, target: str, body: bytes = 
         url = connection.base.join(target)
     except ForeignUrlError as error:
         raise Refused("The EHR gave the subscription an id that is none.", detail=target) from error
-    headers = {"Accept": _MEDIA_TYPE, "Content-Type": _MEDIA_TYPE}
+    headers = {"Accept": connection.media_type, "Content-Type": connection.media_type.partition(",")[0]}
     while True:
         if connection.auth is not None:
             headers["Authorization"] = await connection.auth.authorization(connection.wire)

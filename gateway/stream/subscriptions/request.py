@@ -1,14 +1,14 @@
-"""The Subscription resource that we put into an EHR: topic-based, over HTTP POST, in R4 or R5.
+"""The Subscription resource that we put into an EHR: topic-based, over HTTP POST, in R4, R4B or R5.
 
-Sources: Subscriptions R5 Backport 1.1.0, StructureDefinition-backport-subscription.html (R4: the topic's URL stands in
-`criteria`, the rest in extensions); FHIR R5 5.0.0 subscription.html. R4 is checked with the R4B classes of
+Sources: Subscriptions R5 Backport 1.1.0, StructureDefinition-backport-subscription.html (R4 and R4B: the topic's URL
+stands in `criteria`, the rest in extensions); FHIR R5 5.0.0 subscription.html. R4 is checked with the R4B classes of
 fhir.resources, whose Subscription is R4's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from fhir.resources.R4B.subscription import Subscription as SubscriptionR4
@@ -19,9 +19,11 @@ from gateway.pull.origin import is_loopback
 from gateway.stream.subscriptions.topic import Filter, Topic
 from security.errors import BadSettings
 
-__all__ = ["SubscriptionVersion", "subscription_resource"]
+__all__ = ["SPOKEN", "SubscriptionVersion", "subscription_resource"]
 
-SubscriptionVersion = Literal["r4", "r5"]
+SubscriptionVersion = Literal["r4", "r4b", "r5"]
+SPOKEN: Final[tuple[SubscriptionVersion, ...]] = get_args(SubscriptionVersion)
+"""The FHIR versions that have subscriptions by topic."""
 
 _BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 _CHANNEL_TYPES = "http://terminology.hl7.org/CodeSystem/subscription-channel-type"
@@ -52,15 +54,15 @@ def subscription_resource(
         raise BadSettings("The address for notifications has no host, or a user in it.", hint="Give a plain https URL.")
     if any(c in "\r\n\0" for c in "".join(header)) or ":" in header[0]:
         raise BadSettings("The header of a subscription cannot have a line break or a colon in its name.")
-    render = {"r4": _r4, "r5": _r5}.get(version)
+    render = {"r4": _backport, "r4b": _backport, "r5": _r5}.get(version)
     if render is None:
-        raise BadSettings("Subscriptions by topic are for R4 and R5.", hint="Search an older server instead.")
+        raise BadSettings("Subscriptions by topic are for R4, R4B and R5.", hint="Search an older server instead.")
     found = {"resourceType": "Subscription", **({"id": id_} if id_ else {}), **render(topic, endpoint, header)}
     _check(version, found)
     return found
 
 
-def _r4(topic: Topic, endpoint: str, header: tuple[str, str]) -> dict[str, Any]:
+def _backport(topic: Topic, endpoint: str, header: tuple[str, str]) -> dict[str, Any]:
     channel: dict[str, Any] = {
         "type": "rest-hook",
         "endpoint": endpoint,
@@ -117,10 +119,10 @@ def _extension(name: str, kind: str, value: str | int) -> dict[str, str | int]:
 
 def _check(version: SubscriptionVersion, resource: Mapping[str, Any]) -> None:
     try:
-        if version == "r4":
-            SubscriptionR4.model_validate(dict(resource))
-        else:
+        if version == "r5":
             SubscriptionR5.model_validate(dict(resource))
+        else:
+            SubscriptionR4.model_validate(dict(resource))
     except ValidationError as error:
         places = sorted({".".join(map(str, e["loc"])) for e in error.errors(include_url=False, include_input=False)})
         raise BadSettings(

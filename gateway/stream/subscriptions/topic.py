@@ -51,7 +51,7 @@ class Filter:
         return cls(type_, parameter, value, modifier)
 
     def criteria(self) -> str:
-        """Write it as the R4 extension wants it, in the style of a search."""
+        """Write it as the extension of R4 and R4B wants it, in the style of a search."""
         name = f"{self.parameter}:{self.modifier}" if self.modifier else self.parameter
         return f"{self.type}?{name}={quote(self.value, safe='/:|,')}"
 
@@ -63,7 +63,8 @@ class Topic:
     Parameters
     ----------
     url
-        The topic's canonical URL, as the EHR's operator names it: R4 has no resource to look it up.
+        The topic's canonical URL, as the EHR's operator names it: R4 has no resource to look it up, and an R5 server
+        need not show it.
     types
         The resource types that it is about; these are searched again where notifications are not enough.
     filters

@@ -38,11 +38,23 @@ async def connect(ehr, clock):
 
 @pytest.mark.parametrize(
     ("version", "media_type"),
-    [("dstu2", "application/json+fhir"), ("stu3", "application/fhir+json"), ("r4", "application/fhir+json")],
+    [
+        ("dstu2", "application/json+fhir"),
+        ("stu3", "application/fhir+json"),
+        ("r4", "application/fhir+json"),
+        ("r4b", "application/fhir+json; fhirVersion=4.3"),
+        ("r5", "application/fhir+json; fhirVersion=5.0"),
+    ],
 )
 async def test_each_version_has_its_media_type(ehr, connect, version, media_type):
-    await connect(version=version).get("metadata")
-    assert ehr.asked[0].headers["accept"] == media_type
+    connection = connect(version=version)
+    await connection.get("metadata")
+    first, *others = ehr.asked[0].headers["accept"].split(", ")
+    assert first == media_type
+    assert others == (["application/fhir+json;q=0.9"] if "fhirVersion" in media_type else [])
+    ehr.once("Observation", Response(b"{}", 201, media_type="application/fhir+json"))
+    await connection.post("Observation", b"{}")
+    assert ehr.asked[-1].headers["content-type"] == media_type
 
 
 async def test_a_server_of_unknown_version_may_answer_in_any_json(ehr, connect):

@@ -19,13 +19,22 @@ def statement(**changes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("said", "version"), [("1.0.2", "dstu2"), ("1.0.1", "dstu2"), ("3.0.1", "stu3"), ("3.0.2", "stu3"), ("4.0.1", "r4")]
+    ("said", "version"),
+    [
+        ("1.0.2", "dstu2"),
+        ("1.0.1", "dstu2"),
+        ("3.0.1", "stu3"),
+        ("3.0.2", "stu3"),
+        ("4.0.1", "r4"),
+        ("4.3.0", "r4b"),
+        ("5.0.0", "r5"),
+    ],
 )
 def test_a_version_is_known_by_its_number(said, version):
     assert read_capability(statement(fhirVersion=said)).fhir_version == version
 
 
-@pytest.mark.parametrize("said", ["4.3.0", "5.0.0", "0.5.0", "1.6.0", "3.2.0", "", "R4; name=Jane Doe"])
+@pytest.mark.parametrize("said", ["4.1.0", "5.0.0-ballot", "6.0.0", "0.5.0", "1.6.0", "3.2.0", "", "R4; name=Jane Doe"])
 def test_another_version_is_refused_and_the_fault_says_which_are_read(said):
     with pytest.raises(NotFhir) as caught:
         read_capability(statement(fhirVersion=said))
@@ -73,6 +82,14 @@ async def test_a_connection_learns_its_version(ehr):
     assert ehr.asked[-1].headers["accept"] == "application/json+fhir"
 
 
+async def test_a_connection_that_learned_r5_names_it(ehr):
+    ehr.version = "5.0.0"
+    async with Connection(ehr.base) as connection:
+        assert (await fetch_capability(connection)).fhir_version == "r5"
+        await connection.get("metadata")
+    assert ehr.asked[-1].headers["accept"].startswith("application/fhir+json; fhirVersion=5.0,")
+
+
 async def test_a_server_of_another_version_than_told_is_not_read(ehr):
     async with Connection(ehr.base, "stu3") as connection:
         with pytest.raises(NotFhir, match="r4 and not stu3"):
@@ -88,6 +105,15 @@ def test_patients_come_first_and_what_we_do_not_understand_comes_last():
     assert "Observation" in absent
 
 
+def test_what_r5_has_of_topics_and_products_is_not_asked_for():
+    abilities = [
+        {"type": t, "interaction": [{"code": "search-type"}]}
+        for t in ("SubscriptionTopic", "SubscriptionStatus", "Ingredient", "NutritionIntake", "DeviceUsage", "Patient")
+    ]
+    said = statement(fhirVersion="5.0.0", rest=[{"mode": "server", "resource": abilities}])
+    assert questions(read_capability(said))[0] == ("Patient", "DeviceUsage", "NutritionIntake")
+
+
 def test_told_types_are_asked_as_told():
     assert questions(read_capability(statement()), ("Goal", "Patient", "Goal")) == (("Goal", "Patient"), ())
 
@@ -98,5 +124,5 @@ def test_a_server_that_lists_no_type_is_asked_for_all_of_ours():
 
 def test_medication_orders_have_another_name_in_dstu2():
     assert "MedicationOrder" in types_of("dstu2")
-    assert "MedicationRequest" in types_of("stu3")
+    assert all("MedicationRequest" in types_of(version) for version in ("stu3", "r4", "r4b", "r5"))
     assert "MedicationRequest" not in types_of("dstu2")

@@ -15,7 +15,7 @@ from gateway.pull.metadata import fetch_capability
 from gateway.pull.tokens import BackendServices
 from security.errors import Fault
 
-VERSIONS = ("dstu2", "stu3", "r4")
+VERSIONS = ("dstu2", "stu3", "r4", "r4b", "r5")
 PRIVATE, PUBLIC = new_key()
 
 

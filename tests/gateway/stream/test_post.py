@@ -90,6 +90,7 @@ BODIES = {
     "a batch": (bundle(PATIENT, reading(), kind="batch"), {"Content-Type": "application/json; charset=utf-8"}),
     "lines": (raw(PATIENT) + b"\n\n" + raw(reading()), {"Content-Type": "application/fhir+ndjson"}),
     "with its version": (raw(PATIENT), {"Content-Type": "application/fhir+json; fhirVersion=4.0"}),
+    "in R5": (raw(PATIENT), {"Content-Type": "application/fhir+json; fhirVersion=5.0"}),
 }
 
 
@@ -171,7 +172,7 @@ REFUSED = {
     "an entry twice": ("/streams/ward", bundle(PATIENT)[:-1] + b', "entry": []}', {}, 400),
     "XML": ("/streams/ward", b"<Patient/>", {"Content-Type": "application/fhir+xml"}, 415),
     "packed": ("/streams/ward", raw(PATIENT), {"Content-Encoding": "gzip"}, 415),
-    "another version": ("/streams/ward", raw(PATIENT), {"Content-Type": "application/fhir+json; fhirVersion=5.0"}, 415),
+    "another version": ("/streams/ward", raw(PATIENT), {"Content-Type": "application/fhir+json; fhirVersion=6.0"}, 415),
     "too large": ("/streams/ward", b"x" * ((1 << 20) + 1), {}, 413),
 }
 
@@ -231,11 +232,11 @@ async def test_a_bad_entry_costs_only_itself_and_deletions_are_told(serving, hom
         answer = await client.post("/streams/ward", content=raw(found), headers=FHIR)
         assert answer.status_code == 202
         said = outcome(answer)
-        assert said.startswith("3 resources")
-        assert "1 of them" in said
-        assert "deletions are not followed" in said
+        assert said.startswith("4 resources")
+        assert "1 of them cannot be read" in said
+        assert "1 of them are deletions, which are not followed" in said
         await inbox.drain()
-    assert home.store.lane("ward").ledger["refusals"] == {"not-fhir": 1}
+    assert home.store.lane("ward").ledger["refusals"] == {"not-fhir": 1, "deleted": 1}
     assert len(facts_of(home)) == 3
 
 

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from conformance.hostile import EhrSettings, serve
+from conformance.hostile import Ehr, EhrSettings, serve
 from conformance.hostile.subscriptions import Mischief, TellingEhr
 from gateway.settings import load_settings
 from gateway.stream.subscribed import Subscribed
@@ -26,12 +26,13 @@ LABS = "http://example.org/topics/labs"
 TOPICS = {LABS: frozenset({"Observation"}), "http://example.org/topics/more": frozenset({"Observation"})}
 RULES = Rules(heartbeat=1, slack=0.5, grace=0.05, again=0.1, longest=0.5)
 SECONDS = 8
+in_every_version = pytest.mark.parametrize("ends", ["r4", "r4b", "r5"], indirect=True)
 
 
 class Twin:
     """Our end: the home, its inbox, and one subscription that is served and run. It can be ended and begun again."""
 
-    def __init__(self, folder, ehr_url: str, **changes) -> None:
+    def __init__(self, folder, ehr_url: str, fhir: str, **changes) -> None:
         self.door = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self.door.getsockname()[1]}/notify/Zw3-labs"
         told = {
@@ -47,7 +48,7 @@ class Twin:
         folder.mkdir()
         (folder / "ward.token").write_text(TOKEN)
         lines = [f"{key} = {json.dumps(value)}" for key, value in told.items()]
-        ward = f'[sources.ward]\nurl = "{ehr_url}"\nfhir_version = "r4"\n'
+        ward = f'[sources.ward]\nurl = "{ehr_url}"\nfhir_version = "{fhir}"\n'
         (folder / "twin.toml").write_text(f"{ward}[streams.labs]\n" + "\n".join(lines) + "\n")
         self.folder = folder
         self.told: list[str] = []
@@ -80,7 +81,7 @@ class Twin:
         is_new = await self.inbox.accept(found)
         async with self._changed:
             if is_new:
-                self.came.update(version(entry.raw) for entry in found.entries)
+                self.came.update(version(entry.raw) for entry in found.entries if entry.raw)
             self._changed.notify_all()
         return is_new
 
@@ -117,15 +118,16 @@ async def _served(routes, door):
 
 
 @pytest.fixture
-def ends(tmp_path):
-    """Start an EHR that sends by itself, and a twin that is not up yet."""
+def ends(tmp_path, request):
+    """Start an EHR, of R4 unless told, that sends by itself, and a twin that is not up yet."""
+    fhir = getattr(request, "param", "r4")
 
     @asynccontextmanager
     async def make(mischief: Mischief | None = None, **changes):
-        ehr = TellingEhr(TOPICS, EhrSettings(require_auth=False))
+        ehr = TellingEhr(TOPICS, EhrSettings(fhir_version=fhir, require_auth=False))
         ehr.mischief = mischief or Mischief()
         with serve([ehr]) as [base]:
-            twin = Twin(tmp_path / "home", base, **changes)
+            twin = Twin(tmp_path / "home", base, fhir, **changes)
             sending = asyncio.create_task(ehr.run())
             try:
                 yield ehr, twin
@@ -157,6 +159,7 @@ async def active(twin: Twin) -> None:
     await twin.until(lambda: twin.standing.status == "active" and twin.standing.is_whole)
 
 
+@in_every_version
 async def test_what_an_ehr_tells_becomes_facts(ends):
     async with ends() as (ehr, twin):
         async with twin.up():
@@ -166,8 +169,8 @@ async def test_what_an_ehr_tells_becomes_facts(ends):
             await twin.until(lambda: twin.came.keys() == versions(ehr))
             [(id_, kept)] = ehr.subscriptions.items()
             assert (kept.status, twin.standing.subscription) == ("active", id_)
-            assert ehr.deliveries[0] == ("handshake", 200)
-            assert {status for _, status in ehr.deliveries} == {200}
+            assert ehr.deliveries[0] == ("handshake", 204)
+            assert {status for _, status in ehr.deliveries} == {204}
         with open_home(twin.folder) as home:
             values = [value for _, _, value in facts_of(home) if "mg/dL" in value]
             assert values == ["101 mg/dL", "102 mg/dL", "103 mg/dL"]
@@ -178,15 +181,20 @@ async def test_what_an_ehr_tells_becomes_facts(ends):
 
 
 @pytest.mark.parametrize(
-    "mischief",
+    ("ends", "mischief"),
     [
-        Mischief(drop_every=3),
-        Mischief(duplicate_every=2, swap_every=3),
-        Mischief(misnumber_every=4),
-        Mischief(drop_every=2, keeps=0),
-        Mischief(drop_every=1),
-        Mischief(error_after=4),
+        ("r4", Mischief(drop_every=3)),
+        ("r4b", Mischief(drop_every=3)),
+        ("r5", Mischief(drop_every=3)),
+        ("r4", Mischief(duplicate_every=2, swap_every=3)),
+        ("r4", Mischief(misnumber_every=4)),
+        ("r4", Mischief(drop_every=2, keeps=0)),
+        ("r5", Mischief(drop_every=2, keeps=0)),
+        ("r4", Mischief(drop_every=1)),
+        ("r4", Mischief(error_after=4)),
+        ("r5", Mischief(error_after=4)),
     ],
+    indirect=["ends"],
     ids=str,
 )
 async def test_what_it_does_not_tell_is_found(ends, mischief):
@@ -205,6 +213,7 @@ async def test_what_it_does_not_tell_is_found(ends, mischief):
             assert {each for each, times in twin.came.items() if times > 1} <= {"g2/1", "g2/2"}
 
 
+@in_every_version
 async def test_id_only_is_fetched_before_it_counts(ends):
     async with ends(payload="id-only") as (ehr, twin), twin.up():
         await active(twin)
@@ -213,6 +222,7 @@ async def test_id_only_is_fetched_before_it_counts(ends):
         assert not twin.standing.fetch
 
 
+@in_every_version
 async def test_a_restart_goes_on_where_it_was_and_gets_what_came_in_between(ends):
     async with ends() as (ehr, twin):
         async with twin.up():
@@ -243,6 +253,7 @@ async def test_what_could_not_be_stored_is_not_acknowledged_and_comes_again(ends
         assert "labs: a notification was answered 503." in twin.told
 
 
+@in_every_version
 async def test_a_kill_before_the_subscription_was_written_down_makes_no_second_one(ends):
     """The EHR made it and we died: it is known again by our address."""
     async with ends() as (ehr, twin):
@@ -276,10 +287,11 @@ async def test_who_does_not_have_the_token_is_not_heard(ends):
             before[0], heard=None, waits={}
         )
         assert after[1:] == before[1:]
-        assert (await http.post(twin.address, json=body, headers=right)).status_code == 200
+        assert (await http.post(twin.address, json=body, headers=right)).status_code == 204
         await twin.until(lambda: twin.came == {"x1/None": 1})
 
 
+@in_every_version
 async def test_a_new_token_is_given_to_the_ehr_and_the_old_one_opens_until_then(ends):
     async with ends() as (ehr, twin):
         async with twin.up():
@@ -289,10 +301,23 @@ async def test_a_new_token_is_given_to_the_ehr_and_the_old_one_opens_until_then(
             await happen(ehr, 1)
             await twin.until(lambda: len(twin.came) == 1 and twin.standing.counts.get("renewed"))
             [kept] = ehr.subscriptions.values()
-            assert kept.resource["channel"]["header"] == [
-                "Authorization: Bearer another-token-of-24-characters-or-more"
-            ]
+            assert kept.asked.headers == (("Authorization", "Bearer another-token-of-24-characters-or-more"),)
         assert 401 not in {status for _, status in ehr.deliveries}
+
+
+async def test_a_deletion_is_counted_as_refused_and_the_fact_stands(ends):
+    async with ends() as (_, twin), twin.up(), httpx.AsyncClient() as http:
+        await active(twin)
+        right = {"Authorization": f"Bearer {TOKEN}"}
+        await twin.inbox.accept(delivery("a", PATIENT))
+        for number, method in (("1", "PUT"), ("2", "DELETE")):
+            body = notification(twin.standing.subscription, number, method)
+            assert (await http.post(twin.address, json=body, headers=right)).status_code == 204
+        await twin.inbox.drain()
+        assert twin.home.store.lane("ward").ledger["refusals"] == {"deleted": 1}
+        [listed] = twin.home.store.refusals("ward")
+        assert "Observation/x1" in listed.refusal.origin.place
+        assert [name for name, _, _ in facts_of(twin.home)].count("interstitial-glucose") == 1
 
 
 async def test_another_topic_is_another_subscription(ends):
@@ -356,14 +381,24 @@ async def test_a_token_that_no_header_can_hold_is_said_at_the_start(ends):
             await _begin(twin)
 
 
+async def test_an_ehr_from_before_r4_is_said_to_have_no_topics(tmp_path):
+    with serve([Ehr(EhrSettings(fhir_version="stu3", require_auth=False))]) as [base]:
+        twin = Twin(tmp_path / "home", base, "stu3")
+        async with twin.up():
+            await asyncio.wait([twin.task], timeout=SECONDS)
+            assert isinstance(twin.task.exception(), BadSettings)
+            assert "STU3" in str(twin.task.exception())
+        twin.door.close()
+
+
 async def _begin(twin: Twin) -> None:
     async with twin.up():
         pass
 
 
-def notification(subscription: str):
+def notification(subscription: str, number: str = "1", method: str = "PUT"):
     event = [
-        {"name": "event-number", "valueString": "1"},
+        {"name": "event-number", "valueString": number},
         {"name": "timestamp", "valueInstant": "2026-11-20T12:00:00Z"},
         {"name": "focus", "valueReference": {"reference": "Observation/x1"}},
     ]
@@ -371,11 +406,15 @@ def notification(subscription: str):
         {"name": "subscription", "valueReference": {"reference": f"Subscription/{subscription}"}},
         {"name": "status", "valueCode": "active"},
         {"name": "type", "valueCode": "event-notification"},
-        {"name": "events-since-subscription-start", "valueString": "1"},
+        {"name": "events-since-subscription-start", "valueString": number},
         {"name": "notification-event", "part": event},
     ]
     entries = [
         {"resource": {"resourceType": "Parameters", "parameter": told}},
-        {"fullUrl": "http://ehr/fhir/Observation/x1", "resource": reading("x1")},
+        {
+            "fullUrl": "http://ehr/fhir/Observation/x1",
+            "request": {"method": method, "url": "Observation/x1"},
+            **({} if method == "DELETE" else {"resource": reading("x1")}),
+        },
     ]
     return {"resourceType": "Bundle", "type": "history", "entry": entries}

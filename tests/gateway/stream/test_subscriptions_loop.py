@@ -27,7 +27,7 @@ from gateway.stream.subscriptions.catch_up import Desk
 from gateway.stream.subscriptions.hearing import hear
 from gateway.stream.subscriptions.receiver import receive
 from gateway.stream.subscriptions.registration import create, delete
-from gateway.stream.subscriptions.request import subscription_resource
+from gateway.stream.subscriptions.request import SubscriptionVersion, subscription_resource
 from gateway.stream.subscriptions.secret import Door, Secret
 from gateway.stream.subscriptions.standing import COUNTS, Rules, Standing, load_standing
 from gateway.stream.subscriptions.topic import Filter, Topic
@@ -37,6 +37,9 @@ from security.errors import Denied, Refused, StoreFull
 LABS = "http://example.org/topics/labs"
 TOPICS = {LABS: frozenset({"Observation"})}
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+in_every_version = pytest.mark.parametrize("ends", ["r4", "r4b", "r5"], indirect=True)
+CURT = Mischief(is_curt=True, wants_answer=True, keeps=0, has_status=False)
+ALL_AT_ONCE = Mischief(drop_every=4, duplicate_every=3, swap_every=5, misnumber_every=7)
 
 
 class Clock:
@@ -63,8 +66,8 @@ def observation(n: int, patient: str = "p1", status: str = "preliminary"):
 class Twin:
     """Our end: the receiver behind a web server, and a store that notes which versions came, and how."""
 
-    def __init__(self, clock: Clock, topic: Topic) -> None:
-        self.clock, self.topic = clock, topic
+    def __init__(self, clock: Clock, topic: Topic, fhir: SubscriptionVersion = "r4") -> None:
+        self.clock, self.topic, self.fhir = clock, topic, fhir
         self.standing = Standing(since=clock())
         self.door = Door("labs", Secret.new().digest)
         self.rules = Rules(heartbeat=topic.heartbeat_seconds)
@@ -100,7 +103,7 @@ class Twin:
         secret = Secret.new()
         former = self.door.digest
         self.door = replace(self.door, digest=secret.digest, former=former, subscription=id_)
-        return subscription_resource("r4", self.topic, self.endpoint, secret.header, id_=id_)
+        return subscription_resource(self.fhir, self.topic, self.endpoint, secret.header, id_=id_)
 
     async def keep_up(self) -> None:
         await keep_up(self.standing, self.desk, self.clock, self.rules, self.take, self.change)
@@ -128,17 +131,18 @@ async def listening(twin: Twin) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def ends():
-    """Start an EHR and a twin that is subscribed to it."""
-    opened = []
+async def ends(request):
+    """Start an EHR, of R4 unless told, and a twin that is subscribed to it."""
+    opened, fhir = [], getattr(request, "param", "r4")
 
     @asynccontextmanager
     async def make(mischief=None, *, auth: bool = False, **topic):
         clock = Clock()
-        ehr = TellingEhr(TOPICS, EhrSettings(require_auth=auth, token_lifetime=1e6), clock=clock)
+        settings = EhrSettings(fhir_version=fhir, require_auth=auth, token_lifetime=1e6)
+        ehr = TellingEhr(TOPICS, settings, clock=clock)
         ehr.mischief = mischief or Mischief()
         told = {"content": "full-resource", "heartbeat_seconds": 30, **topic}
-        twin = Twin(clock, Topic(LABS, ("Observation",), **told))
+        twin = Twin(clock, Topic(LABS, ("Observation",), **told), fhir)
         with serve([ehr]) as [base]:
             token = StaticBearer(ehr.smart.issue("twin", "system/*.cruds")) if auth else None
             async with listening(twin), Connection(base, None, token) as connection:
@@ -185,27 +189,33 @@ def check_counts(twin: Twin) -> None:
     assert twin.standing.is_whole
 
 
+@in_every_version
 async def test_the_subscription_is_made_and_the_handshake_answered(ends):
     async with ends() as (ehr, twin):
         [(id_, kept)] = ehr.subscriptions.items()
         assert kept.status == "active"
         assert (twin.standing.subscription, twin.standing.status) == (id_, "active")
-        assert ehr.deliveries == [("handshake", 200)]
+        assert ehr.deliveries == [("handshake", 204)]
 
 
 @pytest.mark.parametrize(
-    ("mischief", "reason"),
+    ("ends", "mischief", "reason"),
     [
-        (Mischief(), ""),
-        (Mischief(drop_every=3), "gap"),
-        (Mischief(duplicate_every=2), "duplicate"),
-        (Mischief(swap_every=4), "out-of-order"),
-        (Mischief(misnumber_every=5), "renumbered"),
-        (Mischief(drop_every=4, duplicate_every=3, swap_every=5, misnumber_every=7), "gap"),
-        (Mischief(silent_after=60), "silent"),
-        (Mischief(error_after=5), "renewed"),
-        (Mischief(drop_every=1), "gap"),
+        ("r4", Mischief(), ""),
+        ("r4", Mischief(drop_every=3), "gap"),
+        ("r4", Mischief(duplicate_every=2), "duplicate"),
+        ("r4", Mischief(swap_every=4), "out-of-order"),
+        ("r4", Mischief(misnumber_every=5), "renumbered"),
+        ("r4", ALL_AT_ONCE, "gap"),
+        ("r4b", ALL_AT_ONCE, "gap"),
+        ("r5", ALL_AT_ONCE, "gap"),
+        ("r4", Mischief(silent_after=60), "silent"),
+        ("r5", Mischief(silent_after=60), "silent"),
+        ("r4", Mischief(error_after=5), "renewed"),
+        ("r5", Mischief(error_after=5), "renewed"),
+        ("r4", Mischief(drop_every=1), "gap"),
     ],
+    indirect=["ends"],
     ids=str,
 )
 async def test_each_version_comes_exactly_once(ends, mischief, reason):
@@ -219,17 +229,24 @@ async def test_each_version_comes_exactly_once(ends, mischief, reason):
 
 
 @pytest.mark.parametrize(
-    "mischief",
+    ("ends", "mischief"),
     [
-        Mischief(drop_every=3, keeps=0),
-        Mischief(drop_every=3, keeps=2),
-        Mischief(silent_after=60, keeps=0),
-        Mischief(silent_after=60, has_status=False),
-        Mischief(silent_after=60, has_status=False, keeps=0),
-        Mischief(error_after=5, keeps=0),
-        Mischief(restart_after=7),
-        Mischief(restart_after=7, drop_every=4, misnumber_every=3),
+        ("r4", Mischief(drop_every=3, keeps=0)),
+        ("r4", Mischief(drop_every=3, keeps=2)),
+        ("r4", Mischief(silent_after=60, keeps=0)),
+        ("r4", Mischief(silent_after=60, has_status=False)),
+        ("r4", Mischief(silent_after=60, has_status=False, keeps=0)),
+        ("r4b", Mischief(silent_after=60, has_status=False, keeps=0)),
+        ("r5", Mischief(silent_after=60, has_status=False, keeps=0)),
+        ("r4", Mischief(error_after=5, keeps=0)),
+        ("r4", Mischief(restart_after=7)),
+        ("r5", Mischief(restart_after=7)),
+        ("r5", CURT),
+        ("r4b", replace(CURT, drop_every=3)),
+        ("r5", replace(CURT, drop_every=3, duplicate_every=2)),
+        ("r4", Mischief(restart_after=7, drop_every=4, misnumber_every=3)),
     ],
+    indirect=["ends"],
     ids=str,
 )
 async def test_where_events_are_not_kept_a_search_brings_what_is_current(ends, mischief):
@@ -241,6 +258,7 @@ async def test_where_events_are_not_kept_a_search_brings_what_is_current(ends, m
         check_counts(twin)
 
 
+@in_every_version
 @pytest.mark.parametrize("content", ["id-only", "empty"])
 @pytest.mark.parametrize("mischief", [Mischief(), Mischief(drop_every=3, duplicate_every=2, swap_every=5)], ids=str)
 async def test_without_content_it_is_fetched_or_searched(ends, content, mischief):
@@ -253,6 +271,7 @@ async def test_without_content_it_is_fetched_or_searched(ends, content, mischief
         check_counts(twin)
 
 
+@in_every_version
 async def test_a_patient_filter_is_asked_for_and_kept(ends):
     filters = (Filter.read("Observation?patient=Patient/p1"),)
     async with ends(Mischief(drop_every=2), filters=filters) as (ehr, twin):
@@ -267,6 +286,14 @@ async def test_a_patient_filter_is_asked_for_and_kept(ends):
         assert len(twin.told) == 6
 
 
+async def test_an_ehr_that_takes_an_empty_answer_for_a_failure_tells_nothing_twice(ends):
+    async with ends(Mischief(wants_answer=True)) as (ehr, _):
+        ehr.load(*map(observation, range(3)))
+        await ehr.deliver()
+        assert ehr.deliveries == [("handshake", 204), *[("event-notification", 204)] * 3]
+
+
+@in_every_version
 async def test_what_we_could_not_store_is_sent_again(ends):
     async with ends() as (ehr, twin):
         twin.full = True
@@ -275,7 +302,7 @@ async def test_what_we_could_not_store_is_sent_again(ends):
         assert ehr.deliveries[-1] == ("event-notification", 503)
         twin.full = False
         await ehr.deliver()
-        assert ehr.deliveries[-1] == ("event-notification", 200)
+        assert ehr.deliveries[-1] == ("event-notification", 204)
         assert dict(twin.told) == {"o1/1": 1}
 
 
@@ -296,6 +323,7 @@ async def test_a_store_that_stays_full_costs_the_subscription_and_no_event(ends)
         assert dict(twin.told) == {f"o{n}/1": 1 for n in range(4)}
 
 
+@in_every_version
 async def test_a_subscription_that_the_ehr_lost_is_made_anew_with_another_secret(ends):
     async with ends() as (ehr, twin):
         [before] = list(ehr.subscriptions)
@@ -310,6 +338,7 @@ async def test_a_subscription_that_the_ehr_lost_is_made_anew_with_another_secret
         check_counts(twin)
 
 
+@in_every_version
 async def test_an_error_is_answered_under_the_same_id(ends):
     async with ends() as (ehr, twin):
         [id_] = list(ehr.subscriptions)
@@ -319,6 +348,7 @@ async def test_an_error_is_answered_under_the_same_id(ends):
         assert set(twin.told.values()) == {1}
 
 
+@in_every_version
 async def test_a_kill_between_any_two_steps_loses_nothing(ends):
     """The process dies with each action that it began: what was due is due again from what was written down."""
     async with ends(Mischief(drop_every=2), content="id-only") as (ehr, twin):
@@ -342,6 +372,7 @@ async def test_a_kill_between_any_two_steps_loses_nothing(ends):
         check_counts(twin)
 
 
+@in_every_version
 async def test_with_tokens_all_of_it_is_authorized(ends):
     async with ends(Mischief(drop_every=2, error_after=3), auth=True) as (ehr, twin):
         await live(ehr, twin, rounds=3)
@@ -368,6 +399,7 @@ async def test_a_topic_that_the_ehr_does_not_have_is_refused(ends):
             await create(twin.desk.connection, subscription_resource("r4", other, twin.endpoint, Secret.new().header))
 
 
+@in_every_version
 async def test_live_with_both_ends_running_by_themselves(ends):
     """No turns, no clock of ours: the EHR sends on its own while we keep up on ours."""
     async with ends(Mischief(drop_every=3, duplicate_every=2)) as (ehr, twin):

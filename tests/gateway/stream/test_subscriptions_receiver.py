@@ -1,4 +1,4 @@
-"""The door: who has the secret comes in, and 200 is said of what is stored only."""
+"""The door: who has the secret comes in, and 204 is said of what is stored only."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def outcome(answer):
 async def test_what_is_stored_is_answered_with_200(kind):
     shelf = Shelf()
     answer = await receive(headers(), body(kind), DOORS, shelf.keep)
-    assert (answer.status, answer.outcome) == (200, b"")
+    assert (answer.status, answer.outcome) == (204, b"")
     assert shelf.kept == [("labs", kind, body(kind))]
     assert answer.notification is not None
     assert answer.notification.type == kind
@@ -100,7 +100,7 @@ async def test_a_secret_is_good_for_its_own_subscription_only():
 
 async def test_a_handshake_may_come_before_the_id_is_known():
     answer = await receive(headers(OTHER), body("handshake", "whatever"), DOORS, Shelf().keep)
-    assert answer.status == 200
+    assert answer.status == 204
 
 
 @pytest.mark.parametrize(

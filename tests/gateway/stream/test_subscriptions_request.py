@@ -30,6 +30,7 @@ def admission(**changes) -> Topic:
 def test_r4_is_the_guides_own_example():
     """Subscriptions Backport 1.1.0, Subscription-subscription-admission.json, but for id, end, reason and status."""
     resource = subscription_resource("r4", admission(), ENDPOINT, HEADER)
+    assert subscription_resource("r4b", admission(), ENDPOINT, HEADER) == resource  # the guide's profile is for both
     del resource["reason"]
     assert resource == {
         "resourceType": "Subscription",
@@ -68,7 +69,7 @@ def test_r5_says_the_same_in_elements():
     assert filter_by == {"resourceType": "Encounter", "filterParameter": "patient", "value": "Patient/123"}
 
 
-@pytest.mark.parametrize("version", ["r4", "r5"])
+@pytest.mark.parametrize("version", ["r4", "r4b", "r5"])
 def test_what_is_not_asked_for_is_left_out(version):
     resource = subscription_resource(
         version, admission(filters=(), heartbeat_seconds=0, timeout_seconds=0, max_count=0), ENDPOINT, HEADER
@@ -83,6 +84,7 @@ def test_what_is_not_asked_for_is_left_out(version):
         ("r4", "http://example.org/notify", HEADER),
         ("r4", "ftp://example.org/notify", HEADER),
         ("r4", "https://user:password@example.org/notify", HEADER),
+        ("r5", "http://example.org/notify", HEADER),
         ("stu3", ENDPOINT, HEADER),
         ("r4", ENDPOINT, ("Authorization", "Bearer a\r\nX-Other: b")),
     ],

@@ -1,9 +1,6 @@
 package org.fhirtwin.oracle;
 
 import ca.uhn.fhir.batch2.jobs.config.Batch2JobsConfig;
-import ca.uhn.fhir.broker.api.IBrokerClient;
-import ca.uhn.fhir.broker.api.IChannelNamer;
-import ca.uhn.fhir.broker.impl.LinkedBlockingBrokerClient;
 import ca.uhn.fhir.context.FhirContext;
 import ca.uhn.fhir.jpa.api.config.JpaStorageSettings;
 import ca.uhn.fhir.jpa.api.config.ThreadPoolFactoryConfig;
@@ -13,8 +10,7 @@ import ca.uhn.fhir.jpa.config.util.HapiEntityManagerFactoryUtil;
 import ca.uhn.fhir.jpa.model.config.PartitionSettings;
 import ca.uhn.fhir.jpa.model.config.SubscriptionSettings;
 import ca.uhn.fhir.jpa.model.dialect.HapiFhirH2Dialect;
-import ca.uhn.fhir.jpa.subscription.channel.impl.LinkedBlockingChannelFactory;
-import ca.uhn.fhir.jpa.subscription.channel.impl.RetryPolicyProvider;
+import ca.uhn.fhir.jpa.subscription.channel.config.SubscriptionChannelConfig;
 import jakarta.persistence.EntityManagerFactory;
 import java.util.Properties;
 import java.util.UUID;
@@ -23,6 +19,7 @@ import org.h2.jdbcx.JdbcConnectionPool;
 import org.springframework.beans.factory.config.ConfigurableListableBeanFactory;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
+import org.springframework.context.annotation.Fallback;
 import org.springframework.context.annotation.Import;
 import org.springframework.context.annotation.Primary;
 import org.springframework.orm.jpa.JpaTransactionManager;
@@ -30,7 +27,13 @@ import org.springframework.orm.jpa.LocalContainerEntityManagerFactoryBean;
 
 /** What HAPI's JPA server needs from its surroundings, with HAPI's own defaults: an in-memory database and queue. */
 @Configuration
-@Import({HapiJpaConfig.class, JpaBatch2Config.class, Batch2JobsConfig.class, ThreadPoolFactoryConfig.class})
+@Import({
+    HapiJpaConfig.class,
+    JpaBatch2Config.class,
+    Batch2JobsConfig.class,
+    ThreadPoolFactoryConfig.class,
+    SubscriptionChannelConfig.class
+})
 public class Store {
     @Bean
     public JpaStorageSettings storageSettings() {
@@ -42,24 +45,11 @@ public class Store {
         return new PartitionSettings();
     }
 
+    /** HAPI's batch jobs ask for settings of subscriptions; those with topics bring their own. */
     @Bean
-    public SubscriptionSettings subscriptionSettings() {
+    @Fallback
+    public SubscriptionSettings noSubscriptions() {
         return new SubscriptionSettings();
-    }
-
-    @Bean
-    public IChannelNamer channelNamer() {
-        return (name, settings) -> name;
-    }
-
-    @Bean
-    public LinkedBlockingChannelFactory channelFactory(IChannelNamer names) {
-        return new LinkedBlockingChannelFactory(names, new RetryPolicyProvider());
-    }
-
-    @Bean
-    public IBrokerClient brokerClient(IChannelNamer names) {
-        return new LinkedBlockingBrokerClient(names); // Spring sets its channel factory
     }
 
     @Bean
