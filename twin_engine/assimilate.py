@@ -22,14 +22,17 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
+from numpy.typing import NDArray
 
 from security.errors import Diverged
-from twin_engine.dynamic import DynamicModel
+from twin_engine.dynamic import DynamicModel, limits_of
+from twin_engine.ensemble_kernel import mean_and_variance, pull, shake, wander
 from twin_engine.model import Array
 from twin_engine.particles import likelihood, resample
 from twin_engine.series import Reading
 
-__all__ = ["advance", "chance", "settle", "stir", "travel", "update"]
+__all__ = ["advance", "chance", "draw", "settle", "stir", "travel", "update"]
 
 RELAX = 0.8  # share of the lost spread that is given back; chosen on virtual patients, docs/twins.md
 _MASK = (1 << 64) - 1
@@ -37,19 +40,20 @@ _MASK = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """What is not modelled in a step of so many minutes: how much of each parameter's distance from its prior is left,
-    and the (noises, columns) by which independent normal numbers become a step of the ensemble.
+    """What is not modelled in a step of so many minutes: for each parameter its centre, how much of the distance from
+    it is left, and the normal step; for each state that is not modelled wholly its column and the normal step.
     """
 
     centre: Array
     kept: Array
-    parameters: Array
-    states: Array
+    steps: Array
+    columns: NDArray[np.int64]
+    noise: Array
 
 
 @lru_cache(maxsize=256)
 def _walk(model: DynamicModel, minutes: int) -> _Walk:
-    hours, width = minutes / 60.0, len(model.states)
+    hours = minutes / 60.0
     priors = [parameter.fitted_from for parameter in model.fitted]
     paces = [0.5 * (prior.drift / prior.sd) ** 2 for prior in priors]  # of the way back to the prior, per hour
     kept = np.exp(-hours * np.array(paces))
@@ -57,20 +61,40 @@ def _walk(model: DynamicModel, minutes: int) -> _Walk:
     gone = [-math.expm1(-2.0 * pace * hours) / (2.0 * pace) if pace > 0.0 else hours for pace in paces]
     steps = [prior.drift * math.sqrt(lost) for prior, lost in zip(priors, gone, strict=True)]
     noisy = [(i, state.noise * math.sqrt(hours)) for i, state in enumerate(model.states) if state.noise > 0.0]
-    states = np.zeros((len(noisy), width + len(priors)))
-    for row, (column, sd) in enumerate(noisy):
-        states[row, column] = sd
-    return _Walk(np.array([prior.mean for prior in priors]), kept, np.array(steps), states)
+    return _Walk(
+        np.array([prior.mean for prior in priors]),
+        kept,
+        np.array(steps),
+        np.array([column for column, _ in noisy], dtype=np.int64),
+        np.array([sd for _, sd in noisy]),
+    )
 
 
 @lru_cache(maxsize=64)
-def _columns(model: DynamicModel) -> dict[str, int]:
+def _channels(model: DynamicModel) -> dict[str, int]:
     return {name: column for column, channel in enumerate(model.channels) for name in channel.names}
+
+
+class _Key(ISeedSequence):
+    """A key for the counter-based generator, as it is: no entropy of the system is asked for."""
+
+    def __init__(self, *words: int) -> None:
+        self._words = [word & _MASK for word in words]
+
+    def generate_state(self, n_words: int, dtype: object = np.uint64) -> NDArray[np.uint64]:
+        return np.array(self._words, dtype=np.uint64)
 
 
 def chance(seed: int, minute: int) -> np.random.Generator:
     """Return the chance of the step that ends at a minute (since 1970, UTC)."""
-    return np.random.Generator(np.random.Philox(key=np.array([seed & _MASK, minute & _MASK], dtype=np.uint64)))
+    key = _Key(seed, minute)
+    return np.random.Generator(np.random.Philox(key))  # type: ignore[arg-type]  # its stub knows SeedSequence alone
+
+
+def draw(model: DynamicModel, members: int, minutes: int, rng: np.random.Generator) -> Array:
+    """Draw the independent normal numbers by which an ensemble is moved in a step of so many minutes."""
+    walk = _walk(model, minutes)
+    return rng.standard_normal((members, len(walk.kept) + len(walk.noise)))
 
 
 def advance(model: DynamicModel, state: Array, plan: Array, minute: int, rng: np.random.Generator) -> Array:
@@ -78,36 +102,33 @@ def advance(model: DynamicModel, state: Array, plan: Array, minute: int, rng: np
 
     Raises `Diverged` where a number is no number any more.
     """
-    return travel(model, state, plan, minute, rng, len(plan))[0]
+    return travel(model, state, plan, minute, draw(model, len(state), len(plan), rng), len(plan))[0]
 
 
 def travel(
-    model: DynamicModel, state: Array, plan: Array, minute: int, rng: np.random.Generator, every: int
+    model: DynamicModel, state: Array, plan: Array, minute: int, drawn: Array, every: int
 ) -> tuple[Array, Array]:
-    """Do the same as `advance`, and return also what is observed on the way, as a model's `trace` does."""
-    moved, drawn = stir(model, state, len(plan), rng)
-    moved, seen = model.trace(moved, plan, every)
+    """Do the same as `advance`, with what `draw` gave, and return also what is observed, as a model's `trace` does."""
+    moved, seen = model.trace(stir(model, state, len(plan), drawn), plan, every)
     return settle(model, moved, drawn, minute, plan), seen
 
 
-def stir(model: DynamicModel, state: Array, minutes: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Let the parameters of an ensemble walk for so many minutes; returns it, and what `settle` adds to the states."""
-    walk, width = _walk(model, minutes), len(model.states)
-    normal = rng.standard_normal((len(state), len(walk.kept) + len(walk.states)))
-    moved = state.copy()
-    if len(walk.kept):
-        drawn = normal[:, : len(walk.kept)] * walk.parameters
-        moved[:, width:] = walk.centre + (moved[:, width:] - walk.centre) * walk.kept + drawn
-    return moved, normal[:, len(walk.kept) :] @ walk.states if len(walk.states) else np.zeros(())
+def stir(model: DynamicModel, state: Array, minutes: int, drawn: Array) -> Array:
+    """Let the parameters of an ensemble walk for so many minutes."""
+    walk, moved = _walk(model, minutes), _own(model, state)
+    wander(moved, drawn, walk.centre, walk.kept, walk.steps)
+    return moved
 
 
 def settle(model: DynamicModel, state: Array, drawn: Array, minute: int, plan: Array) -> Array:
     """Add the noise of the states at the end of a step, and keep them within their bounds.
 
-    `plan`, (minutes, plan inputs), is what went into the step, for the Fault. Raises `Diverged` where a number is none.
+    `plan`, (minutes, plan inputs), is what went into the whole step. Raises `Diverged` where a number is none.
     """
-    moved = state + drawn if drawn.ndim else state
-    return model.bounded(_checked(model, moved, minute, plan))  # in this order: a bound would hide an infinity
+    walk, moved = _walk(model, len(plan)), _own(model, state)
+    if not shake(moved, drawn, len(walk.kept), walk.columns, walk.noise):
+        raise _diverged(model, moved, minute, plan)
+    return model.bounded(moved)  # not before: a bound would hide an infinity
 
 
 def update(
@@ -121,58 +142,46 @@ def update(
     """
     surprises: list[float] = []
     for reading in sorted(readings):
-        column = _columns(model).get(reading.channel)
+        column = _channels(model).get(reading.channel)
         if column is None:
             continue
-        expected = model.measure(state)[:, column]
-        off = reading.value - expected
-        seen = expected - expected.mean()
-        variance = float(seen @ seen) / max(len(seen) - 1, 1)
+        expected = np.ascontiguousarray(model.measure(state)[:, column], dtype=np.float64)
+        mean, variance = mean_and_variance(expected)
         if not reading.edge:
-            surprises.append(float(off.mean()) ** 2 / (variance + reading.sd**2))
+            surprises.append((reading.value - mean) ** 2 / (variance + reading.sd**2))
         if model.filter == "particle":
             logs = likelihood(expected, reading.value, reading.sd, reading.edge)
-            moved = resample(model, state, logs, rng)
+            state = resample(model, state, logs, rng)
+            whole = bool(np.isfinite(state).all())
+        elif len(state) < 3 or variance <= 0.0:  # no covariance to speak of
+            whole = bool(np.isfinite(state).all())
         else:
-            moved = _pull(state, seen, off, variance, reading, rng)
-        state = model.bounded(_checked(model, moved, minute, reading))
+            error, state = rng.standard_normal(len(state)), _own(model, state)
+            value, sd = float(reading.value), float(reading.sd)  # one type, compiled once
+            whole = pull(state, expected, mean, variance, error, value, sd, reading.edge, RELAX)
+        if not whole:
+            raise _diverged(model, state, minute, reading)
+        state = model.bounded(state)
     return state, surprises
 
 
-def _pull(state: Array, seen: Array, off: Array, variance: float, reading: Reading, rng: np.random.Generator) -> Array:
-    """Move each member towards a reading as seen with an error of its own; `seen` is what it expects, less the mean."""
-    members = len(state)
-    if members < 3 or variance <= 0.0:
-        return state
-    error = reading.sd * rng.standard_normal(members)
-    off = off + error - error.mean()
-    if reading.edge:
-        off = np.maximum(off, 0.0) if reading.edge > 0 else np.minimum(off, 0.0)
-    centre = state.mean(axis=0)
-    away = state - centre
-    shared = seen @ away / (members - 1)
-    spread = np.square(away).sum(axis=0) / (members - 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        by_chance = spread * variance / (np.square(shared) * (members - 1))
-        gain = np.where(spread > 0.0, np.maximum(1.0 - by_chance, 0.0), 0.0) * shared / (variance + reading.sd**2)
-        middle = off.mean()
-        away = away + np.outer(off - middle, gain)
-        after = np.square(away).sum(axis=0) / (members - 1)
-        back = 1.0 + RELAX * np.maximum(np.sqrt(spread / after) - 1.0, 0.0)
-    return np.asarray(centre + middle * gain + away * np.where(after > 0.0, back, 1.0))
+def _own(model: DynamicModel, state: Array) -> Array:
+    """Copy an ensemble, to be changed in place."""
+    owned = np.array(state, dtype=np.float64, order="C")
+    if owned.ndim != 2 or owned.shape[1] != limits_of(model).states.shape[1]:
+        raise ValueError(f"an ensemble of {model.name} has the columns of its states and fitted parameters")
+    return owned
 
 
-def _checked(model: DynamicModel, state: Array, minute: int, given: Array | Reading) -> Array:
-    """Return the ensemble, or stop where a number is none; `given` is what went into the step."""
-    if np.isfinite(state).all():
-        return state
+def _diverged(model: DynamicModel, state: Array, minute: int, given: Array | Reading) -> Diverged:
+    """Say where a number is none; `given` is what went into the step."""
     member, column = (int(each[0]) for each in np.nonzero(~np.isfinite(state)))
     if isinstance(given, Reading):
         inputs = {given.channel: given.value}
     else:
         inputs = {each.name: float(given[:, column].sum()) for column, each in enumerate(model.plan)}
     names = [*(each.name for each in model.states), *(parameter.name for parameter in model.fitted)]
-    raise Diverged(
+    return Diverged(
         f"The model {model.name} gave no finite {names[column]} (member {member} of {len(state)}, "
         f"{datetime.fromtimestamp(minute * 60, UTC):%Y-%m-%d %H:%M} UTC).",
         hint="The run stops here: calibrate anew, and look at the doses of this twin.",

@@ -18,7 +18,9 @@ import numpy as np
 from mappers.facts import Coding
 from twin_engine.model import Array, Parameter, TwinModel
 
-__all__ = ["Channel", "DynamicModel", "PlanInput", "State"]
+__all__ = ["Channel", "DynamicModel", "Group", "PlanInput", "State"]
+
+Group = Literal["dose", "meal", "procedure", "exercise", "fluid", "ventilation"]  # what those who plan call it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,14 @@ class PlanInput:
     ----------
     kind
         "dose": an amount, given at once or spread over minutes; the model gets the amount of each minute. "rate": an
-        amount a time (or a level), which holds until it is changed; the model gets the value in force in each minute.
+        amount a time (or a level, or a setting), which holds until it is changed; the model gets the value in force in
+        each minute. "change": it happens at an instant and stays (the area of a new valve); the model gets the value in
+        that minute and 0 in all others, and keeps what has changed in its states.
     unit
-        UCUM; of the amount for a dose ("g", "[iU]"), of the rate for a rate ("[iU]/h").
+        UCUM; of the amount for a dose ("g", "[iU]"), of the rate for a rate ("[iU]/h"), of the new value for a change.
     bounds
-        The least and the greatest single amount, or rate, for which the model may be used; and why.
+        The least and the greatest single amount, rate or new value, for which the model may be used; and why. For a
+        change they are above 0.
     logged
         Names of the facts that tell what was done in the past: a measured amount ("carbohydrate-intake"), or a drug
         whose administration is on record.
@@ -63,12 +68,14 @@ class PlanInput:
         Minutes from the moment in which it is given until the model begins to feel it.
     citation
         Where `depots` and `delay` come from.
+    group
+        What it is to those who plan. Exercise has an end; a procedure is a change, or a setting like a pacemaker's.
     """
 
     name: str
     title: str
     unit: str
-    kind: Literal["dose", "rate"]
+    kind: Literal["dose", "rate", "change"]
     bounds: tuple[float, float]
     why: str
     logged: tuple[str, ...] = ()
@@ -76,6 +83,7 @@ class PlanInput:
     resting: float = 0.0
     delay: float = 0.0
     citation: str = ""
+    group: Group = "dose"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,10 @@ class Channel:
         Standard deviation of the measurement about what the model observes, in `unit`.
     bounds
         What the device can tell. A value outside it is refused; one at its edge is a bound and no number.
+    beyond
+        What other makes of the device tell past these bounds, or mark "low" and "high" by: a bound, too, and no number.
+    within
+        What the model can tell: a simulated value at an end means this, or further. By default it may be any.
     per_minute
         The fastest change that a body can do; a faster one is the device's, and such a value is not believed.
     of
@@ -105,6 +117,8 @@ class Channel:
     citation: str
     of: tuple[str, ...] = ()
     code: Coding | None = None
+    beyond: tuple[float, float] | None = None
+    within: tuple[float, float] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -127,6 +141,7 @@ class DynamicModel(TwinModel):
     filter: ClassVar[Literal["ensemble-kalman", "particle"]] = "ensemble-kalman"
     horizon_minutes: ClassVar[int] = 60  # how far ahead a forecast is worth anything, for one that says no horizon
     every_minutes: ClassVar[int] = 5  # spacing of forecasts and of time courses
+    instead_of: ClassVar[str] = ""  # the model of which this is a variant; it is calibrated only where it is named
 
     substeps: int = 1
 
@@ -187,18 +202,17 @@ class DynamicModel(TwinModel):
 
     def natural(self, scaled: Array) -> Array:
         """Turn parameters on the scale of their priors (members, fitted) into natural units, within their bounds."""
-        limits = _limits(self)
+        limits = limits_of(self)
         if limits.logarithms:
             found = np.exp(scaled)
         else:
             columns = [parameter.fitted_from.natural(scaled[:, i]) for i, parameter in enumerate(self.fitted)]
             found = np.stack(columns, axis=1) if columns else np.empty((len(scaled), 0))
-        return np.asarray(np.minimum(np.maximum(found, limits.parameters[0]), limits.parameters[1]))
+        return _between(found, limits.parameters)
 
     def bounded(self, state: Array) -> Array:
         """Return the ensemble with each state within its bounds, as a filter needs after it moved one."""
-        low, high = _limits(self).states
-        return np.asarray(np.minimum(np.maximum(state, low), high))
+        return _between(np.array(state, dtype=np.float64), limits_of(self).states)
 
     def parameters_of(self, state: Array) -> Array:
         """Return the parameters (members, fitted) of an ensemble in natural units."""
@@ -212,8 +226,8 @@ class DynamicModel(TwinModel):
 
 
 @dataclass(frozen=True, slots=True)
-class _Limits:
-    """The bounds of a model as arrays: of its fitted parameters (natural), and of the columns of an ensemble."""
+class Limits:
+    """The bounds of a model as arrays, (low, high): of its fitted parameters (natural), of an ensemble's columns."""
 
     logarithms: bool
     parameters: Array
@@ -221,11 +235,31 @@ class _Limits:
 
 
 @lru_cache(maxsize=64)
-def _limits(model: DynamicModel) -> _Limits:
+def limits_of(model: DynamicModel) -> Limits:
+    """Return the bounds of a model as arrays."""
     fitted = model.fitted
     free = [(-np.inf, np.inf)] * len(fitted)
-    return _Limits(
+    return Limits(
         bool(fitted) and all(parameter.fitted_from.scale == "log" for parameter in fitted),
-        np.array([parameter.bounds for parameter in fitted], dtype=np.float64).reshape(-1, 2).T,
-        np.array([*(state.bounds for state in model.states), *free], dtype=np.float64).reshape(-1, 2).T,
+        _rows([parameter.bounds for parameter in fitted]),
+        _rows([*(state.bounds for state in model.states), *free]),
     )
+
+
+@lru_cache(maxsize=64)
+def streamed_of(model: DynamicModel) -> frozenset[str]:
+    """Name the facts that a model follows: what is measured again and again, and what is logged of its inputs."""
+    measured = (name for channel in model.channels for name in channel.names)
+    given = (name for each in model.plan for name in (*each.logged, *(drug for drug, _ in each.depots)))
+    return frozenset((*measured, *given))
+
+
+def _rows(bounds: list[tuple[float, float]]) -> Array:
+    """Lay out the low ones in one row and the high ones in another."""
+    return np.ascontiguousarray(np.array(bounds, dtype=np.float64).reshape(-1, 2).T)
+
+
+def _between(values: Array, limits: Array) -> Array:
+    """Move values within the limits of their columns, in place."""
+    np.maximum(values, limits[0], out=values)
+    return np.asarray(np.minimum(values, limits[1], out=values))

@@ -18,7 +18,18 @@ from security.errors import Misuse
 from twin_engine.dynamic import DynamicModel
 from twin_engine.model import Array
 
-__all__ = ["GRI", "Measure", "Outcome", "Utility", "measures_of", "outcome_of", "read_utility", "usual_utility"]
+__all__ = [
+    "GRI",
+    "Measure",
+    "Outcome",
+    "Utility",
+    "ends",
+    "measures_of",
+    "outcome_of",
+    "quantiles",
+    "read_utility",
+    "usual_utility",
+]
 
 CONSENSUS = (
     "Battelino T, et al. Clinical targets for continuous glucose monitoring data interpretation: recommendations from "
@@ -28,6 +39,8 @@ KLONOFF = (
     "Klonoff DC, et al. A glycemia risk index (GRI) of hypoglycemia and hyperglycemia for continuous glucose "
     "monitoring validated by clinician ratings. J Diabetes Sci Technol 2023;17:1226-1242"
 )
+
+_ENDS = np.array([0.05, 0.95])
 
 
 class Measure(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,9 +72,11 @@ class Measure(msgspec.Struct, frozen=True, omit_defaults=True):
                 return np.asarray(values.min(axis=0))
             case "greatest":
                 return np.asarray(values.max(axis=0))
-        inside = (values >= self.low) & (values < self.high)
+        inside = values < self.high
+        if self.low > -math.inf:
+            inside &= values >= self.low
         if self.kind == "share":
-            return np.asarray(100.0 * inside.mean(axis=0))
+            return np.asarray(100.0 * (inside.sum(axis=0, dtype=np.int32) / len(inside)))
         count = max(1, math.ceil(self.minutes / every))
         if count > len(inside):
             return np.zeros(values.shape[1])
@@ -142,8 +157,23 @@ def outcome_of(measure: Measure, answers: Array, unit: str) -> Outcome:
     told = {"share": "%", "episode": "1"}.get(measure.kind, unit)
     if measure.kind == "episode":
         return Outcome(measure.name, measure.title, told, _short(answers.mean()))
-    low, high = np.quantile(answers, (0.05, 0.95))
+    low, high = ends(answers)
     return Outcome(measure.name, measure.title, told, _short(answers.mean()), _short(low), _short(high))
+
+
+def ends(values: Array) -> tuple[float, float]:
+    """Return the ends of the middle 90 % of (members,)."""
+    low, high = quantiles(np.sort(values), _ENDS).tolist()
+    return low, high
+
+
+def quantiles(ordered: Array, shares: Array) -> Array:
+    """Take quantiles along the last axis of what is in order, as numpy does by default, at a fifth of its cost."""
+    last = ordered.shape[-1] - 1
+    places = shares * last
+    low = places.astype(np.int64)
+    below, above = ordered[..., low], ordered[..., np.minimum(low + 1, last)]
+    return np.asarray(below + (places - low) * (above - below))
 
 
 def read_utility(text: str, measures: Sequence[Measure]) -> Utility:

@@ -14,19 +14,20 @@ import msgspec
 import numpy as np
 
 from security.errors import Misuse
-from twin_engine.branch import Branch, Way, answers_of, best_of, branch_of, course_of, minutes_of
+from twin_engine.branch import Branch, Way, branches_of, course_of, minutes_of
 from twin_engine.checkpoint import floor
 from twin_engine.dynamic import DynamicModel
-from twin_engine.follow import follow
+from twin_engine.follow import follow_each
 from twin_engine.forecast import Course
 from twin_engine.hindsight import smooth
 from twin_engine.led import check_therapy, follow_led
 from twin_engine.model import Array
 from twin_engine.outcome import Utility, measures_of, usual_utility
 from twin_engine.plan import Plan, check_plan, inputs_under
+from twin_engine.reach import said_of_ends
 from twin_engine.run import Input
 from twin_engine.series import Dose, Reading, Series
-from twin_engine.therapy import BASAL, BOLUS, MEAL
+from twin_engine.therapy import BASAL, BOLUS, MEAL, Therapy
 from twin_engine.track import Track, ensemble_at
 
 __all__ = ["LONGEST", "Branch", "Comparison", "Hindsight", "Met", "counterfactual", "what_if"]
@@ -142,7 +143,7 @@ def counterfactual(
     two simulated courses, with how near the factual one came to it; and, as `hindsight`, both courses in its light.
     """
     plans = (Plan("as it was", plan.start), plan)
-    ways = _ways(model, track, plans, plan.start, minutes, series.doses)
+    ways = list(_ways(model, track, plans, plan.start, minutes, series.doses))
     found = _compared(
         model, track, plans, ways, utility or usual_utility(model), grounds, (*assumptions, _REST, _BARE, _CHANCE)
     )
@@ -160,53 +161,56 @@ def counterfactual(
 
 def _ways(
     model: DynamicModel, track: Track, plans: Sequence[Plan], at: datetime, minutes: int, doses: tuple[Dose, ...]
-) -> list[Way]:
-    """Follow each plan."""
+) -> Iterator[Way]:
+    """Follow each plan, when its turn comes."""
     start, every = floor(at), model.every_minutes
     span = -(-minutes // every) * every
     _check(model, track, plans, start, span)
     state = ensemble_at(model, track, doses, start)
     recorded = (*track.running, *(dose for dose in doses if dose not in track.running))
-    return [_way(model, track, plan, state, recorded, start, span) for plan in plans]
+    free = [
+        inputs_under(model, plan, recorded, start, span, resting=track.resting)
+        for plan in plans
+        if plan.therapy is None
+    ]
+    followed = follow_each(model, state, free, start, every, track.seed)
+    return (
+        (next(followed), None)
+        if plan.therapy is None
+        else _led(model, track, plan, plan.therapy, state, recorded, start, span)
+        for plan in plans
+    )
 
 
-def _way(
+def _led(
     model: DynamicModel,
     track: Track,
     plan: Plan,
+    therapy: Therapy,
     state: Array,
     recorded: tuple[Dose, ...],
     start: datetime,
     span: int,
 ) -> Way:
-    """Follow one plan: what is seen, and what its therapy gave."""
-    if plan.therapy is None:
-        laid = inputs_under(model, plan, recorded, start, span, resting=track.resting)
-        return follow(model, state, laid, start, model.every_minutes, track.seed), None
+    """Follow a plan under its therapy: what is seen, and what the therapy gave."""
     instead = msgspec.structs.replace(plan, replaces=tuple({*plan.replaces, BASAL, BOLUS}))
     laid = inputs_under(model, instead, recorded, start, span, resting=track.resting)
     meals = [dose for dose in recorded if MEAL not in plan.replaces or dose.when < plan.start]
-    return follow_led(model, state, laid, start, track.seed, plan.therapy, [*meals, *plan.doses])
+    return follow_led(model, state, laid, start, track.seed, therapy, [*meals, *plan.doses])
 
 
 def _compared(
     model: DynamicModel,
     track: Track,
     plans: Sequence[Plan],
-    ways: Sequence[Way],
+    ways: Iterable[Way],
     utility: Utility | None,
     grounds: tuple[Input, ...],
     assumptions: tuple[str, ...],
 ) -> Comparison:
     """Sum up what came of each plan; all plans begin at the same moment."""
-    measures = measures_of(model)
-    answers = [answers_of(model, seen, measures) for seen, _ in ways]
-    worths = [utility.of(each) for each in answers] if utility else []
-    best = best_of(worths)
-    branches = tuple(
-        branch_of(model, plan, way, ways[0][0], measures, answers[i], (worths[i], best[i]) if utility else None)
-        for i, (plan, way) in enumerate(zip(plans, ways, strict=True))
-    )
+    branches = branches_of(model, plans, ways, measures_of(model), utility)
+    told = [said for channel in model.channels for said in said_of_ends(channel, _simulated(branches, channel.name))]
     ranked = sorted((b for b in branches if b.worth), key=lambda b: b.worth.value if b.worth else 0.0, reverse=True)
     return Comparison(
         kind="what-if",
@@ -215,17 +219,25 @@ def _compared(
         version=model.version,
         settings=model.settings,
         at=floor(plans[0].start),
-        minutes=(len(ways[0][0]) - 1) * model.every_minutes,
+        minutes=round(branches[0].courses[0].minutes[-1]),
         branches=branches,
         utility=utility,
         ranking=tuple(branch.plan.title for branch in ranked),
         inputs=grounds,
-        assumptions=assumptions,
+        assumptions=(*assumptions, *told),
         limits=model.card.limits,
         citation=model.citation,
         seed=track.seed,
         members=track.members,
     )
+
+
+def _simulated(branches: Iterable[Branch], channel: str) -> Iterator[tuple[float, ...]]:
+    """Give all that is told of a channel."""
+    for branch in branches:
+        for course in branch.courses:
+            if course.name == channel:
+                yield from (course.median, course.low, course.high)
 
 
 def _check(model: DynamicModel, track: Track, plans: Sequence[Plan], start: datetime, span: int) -> None:
@@ -257,7 +269,7 @@ def _hindsight(
     for column, channel in enumerate(model.channels):
         readings = [reading for reading in measured if reading.channel in channel.names]
         if readings:
-            pair = smooth(factual[:, :, column], other[:, :, column], minutes, start, readings, seed)
+            pair = smooth(factual[:, :, column], other[:, :, column], np.array(minutes), start, readings, seed)
             seen = np.stack([*pair, pair[1] - pair[0]])
             yield Hindsight(*(course_of(channel, minutes, np.sort(each, axis=1)) for each in seen))
 

@@ -99,11 +99,15 @@ def _moving(model: DynamicModel) -> Iterator[Part]:
     )
     yield Part(
         "Answers to",
-        ("Name", "What", "Kind", "Unit", ">From", ">To", "At rest", "Felt after", "On record as", "Why, source"),
+        (
+            *("Name", "What", "Group", "Kind", "Unit", ">From", ">To"),
+            *("At rest", "Felt after", "On record as", "Why, source"),
+        ),
         tuple(
             (
                 given.name,
                 given.title,
+                given.group,
                 given.kind,
                 given.unit,
                 *_range(given.bounds),

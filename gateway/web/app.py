@@ -49,6 +49,7 @@ def web_app(home: Home, key: str, hub: Hub | None = None, watcher: Watcher | Non
 
     return Starlette(
         routes=[
+            Route("/", pages.twins),
             Route("/enter", pages.enter),
             Route("/twins/{twin}", pages.twin),
             Route("/twins/{twin}/seen", pages.acknowledge, methods=["POST"]),

@@ -27,9 +27,11 @@ class Watcher:
         self._versions: dict[str, int] = {}
 
     def follow(self, twin: str, version: int) -> None:
-        """Watch a twin from this version on."""
-        self._versions.pop(twin, None)
+        """Watch a twin from this version on; whoever looks at an older one is told."""
+        before = self._versions.pop(twin, version)
         self._versions[twin] = version
+        if version > before:
+            self._hub.publish("twin", {"twin": twin, "version": version})
         while len(self._versions) > _MOST:
             del self._versions[next(iter(self._versions))]
 

@@ -1,4 +1,4 @@
-"""What a browser may ask: to enter, to see a twin, to say that a warning was seen, and to try a treatment.
+"""What a browser may ask: to enter, to see all twins or one, to say that a warning was seen, and to try a treatment.
 
 Every access is recorded before its page is made; if it cannot be recorded, there is no page. What one model cannot do
 stands in its section, and costs no other.
@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
+from gateway import __version__
 from gateway.calibration import current, dynamic_model
 from gateway.events import Hub
 from gateway.home import Home, now
@@ -28,6 +29,7 @@ from gateway.web.live import Watcher
 from gateway.web.living import Living, build_living, living_titles
 from gateway.web.section import Lacking, attempt, lacking
 from gateway.web.trial import run_trial
+from gateway.web.twins import build_twins
 from gateway.web.view import build_view
 from security.errors import Fault, Misuse
 from twin_engine import Missing
@@ -69,7 +71,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._page = templates.get_template("twin.html")
+        self._page, self._list = templates.get_template("twin.html"), templates.get_template("twins.html")
 
     def allowed(self, request: Request) -> bool:
         """Say whether the browser holds the key."""
@@ -85,6 +87,19 @@ class Pages:
         answer = RedirectResponse(f"/twins/{twin}" if twin.replace("-", "").isalnum() else "/", 303, SAFE)
         answer.set_cookie(_COOKIE, self._key, httponly=True, samesite="strict")
         return answer
+
+    async def twins(self, request: Request) -> Response:
+        """List the twins, with what each has to be looked at for."""
+        if not self.allowed(request):
+            return _keyless()
+        try:
+            rows = await run_in_threadpool(build_twins, self._home, now())
+        except Fault as fault:
+            return _refusal(fault)
+        for row in reversed(rows):
+            self._watcher.follow(row.id, row.version)
+        warned = sum(bool(row.standing) for row in rows)
+        return HTMLResponse(self._list.render(twins=rows, warned=warned, software=__version__), 200, SAFE)
 
     async def twin(self, request: Request) -> Response:
         """Show a twin; `run` in the address names a what-if to show."""

@@ -25,6 +25,7 @@ _HOURS = (2, 3, 4, 6, 8, 12, 24)
 _USUAL_HOURS = "4"
 _LONGEST_TEXT = 200
 _ORDERS = 8
+_LASTS = {"dose": "over", "rate": "for", "change": ""}  # the word before the minutes of each kind
 _THERAPIES = (  # how it is written; the numbers are nobody's
     "closed-loop, basal 0.9 [iU]/h, carb_ratio 10 g/[iU], correction 40 mg/dL/[iU]",
     "basal-bolus, basal 0.9 [iU]/h, carb_ratio 10 g/[iU], correction 40 mg/dL/[iU]",
@@ -33,15 +34,19 @@ _THERAPIES = (  # how it is written; the numbers are nobody's
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One thing that can be given, as fields of a form: their names, what was typed, and the model's bounds."""
+    """One thing that can be given, as fields of a form: their names, what was typed, and the model's bounds.
+
+    `lasts` is the word before its minutes, and empty for what happens at an instant.
+    """
 
     name: str
     title: str
+    group: str
     unit: str
     low: str
     high: str
     why: str
-    rate: bool
+    lasts: str
     amount: str
     at: str
     minutes: str
@@ -111,14 +116,15 @@ def _field(each: PlanInput, number: int, said: Mapping[str, str]) -> Field:
     return Field(
         name=name,
         title=each.title,
+        group=each.group,
         unit=each.unit.replace("[iU]", "units"),
         low=f"{each.bounds[0]:g}",
         high=f"{each.bounds[1]:g}",
         why=each.why,
-        rate=each.kind == "rate",
+        lasts=_LASTS[each.kind],
         amount=said.get(f"{name}.amount", ""),
         at=said.get(f"{name}.at", "0"),
-        minutes=said.get(f"{name}.minutes", "0"),
+        minutes=said.get(f"{name}.minutes", "30" if each.group == "exercise" else "0"),
     )
 
 
@@ -132,7 +138,7 @@ def _plan(model: DynamicModel, number: int, said: Mapping[str, str], start: date
             at, minutes = said.get(f"{name}.at", ""), said.get(f"{name}.minutes", "")
             item = _item(each, amount, at.strip() or "0", minutes.strip() or "0")
             items.append(item)
-            told.append(_words(item))
+            told.append(_words(item, _LASTS[each.kind]))
     for line in said.get(f"plan{number}.words", "").replace(";", "\n").splitlines():
         if line.strip():
             items.append(read_order(line[:_LONGEST_TEXT]))
@@ -166,6 +172,6 @@ def _item(each: PlanInput, amount: str, at: str, minutes: str) -> dict[str, obje
     }
 
 
-def _words(item: Mapping[str, object]) -> str:
-    over = f" over {item['minutes']:g} min" if item["minutes"] else ""
-    return f"{item['amount']:g} {item['unit']} {item['input']}{over} at {item['at']}"
+def _words(item: Mapping[str, object], lasts: str) -> str:
+    minutes = f" {lasts} {item['minutes']:g} min" if item["minutes"] else ""
+    return f"{item['amount']:g} {item['unit']} {item['input']}{minutes} at {item['at']}"

@@ -140,3 +140,17 @@ async def test_an_unknown_twin_is_not_found(browser):
     await browser.get(f"/enter?key={KEY}&twin=x")
     answer = await browser.get("/twins/00000000")
     assert answer.status_code == 404
+
+
+async def test_the_list_of_twins_is_for_the_holder_of_the_key_and_names_nobody(home, browser):
+    [twin] = home.store.twins()
+    assert (await browser.get("/")).status_code == 403
+    page = await browser.get(f"/enter?key={KEY}", follow_redirects=True)
+    assert (page.status_code, page.url.path) == (200, "/")
+    assert f'<a href="/twins/{twin.id}">{twin.id[:8]}</a>' in page.text
+    assert "1 twin, none with warnings that stand" in page.text
+    assert "none watched" in page.text
+    assert "Ada" not in page.text
+    assert "1956" not in page.text
+    assert page.headers["cache-control"] == "no-store"
+    assert (await browser.get(f"/twins/{twin.id}")).text.count('<a href="/">all twins</a>') == 1

@@ -25,10 +25,11 @@ from gateway.pull.folder import Folder
 from gateway.settings import load_settings
 from gateway.simulation import open_twin
 from gateway.virtual_wear import VirtualWear, resources, shipped_wear
-from gateway.warnings import assess
+from gateway.warnings import assess, kept_warnings
 from gateway.web import web_app
 from gateway.web.forms import token_of
 from gateway.web.live import Watcher
+from gateway.web.twins import build_twins
 
 KEY = "a-key-of-this-test"
 MINUTES = 1800
@@ -51,6 +52,14 @@ async def put(home: Home, folder: Path, present: datetime, begin: int, end: int)
     lines = map(json.dumps, resources(last_day(shipped_wear()), present, begin, end))
     file = write(folder, begin, "\n".join(lines))
     await ingest(home, Folder("sensor", file, "r4"), lambda text: None)
+
+
+async def put_somebody_else(home: Home) -> None:
+    """Pull a person without a sensor."""
+    folder = home.settings.home / "else"
+    folder.mkdir()
+    (folder / "a.json").write_text('{"resourceType": "Patient", "id": "else", "gender": "male"}', "utf-8")
+    await ingest(home, Folder("files", folder, "r4"), lambda text: None)
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +168,34 @@ async def test_a_rule_is_silent_for_an_hour(browser, twin):
     rule = re.search(r'name="rule" value="([^"]+)"', page)[1]
     assert (await browser.post(f"/twins/{twin}/silent", data=form(twin, rule=rule))).status_code == 303
     assert "silent until" in (await browser.get(f"/twins/{twin}")).text
+
+
+async def test_the_list_tells_what_each_twin_has_to_be_looked_at_for(browser, twin, home, hub):
+    await put_somebody_else(home)
+    other = next(each.id for each in home.store.twins() if each.id != twin)
+    before = len(home.store.audit_rows())
+    page = (await browser.get("/")).text
+    assert "2 twins, 1 with warnings that stand" in page
+    rows = dict(re.findall(r'<a href="/twins/([-\w]+)">.*?</th>(.*?)</tr>', page, re.DOTALL))
+    assert list(rows) == [twin, other]  # what has to be looked at comes first
+    standing = [one for _, _, kept in kept_warnings(home, twin) for one in kept.watch.standing]
+    for one in standing:
+        assert f"{one.rule.title} within {one.rule.minutes} minutes, {one.probability:.0%} likely<" in rows[twin]
+    assert f"simulated · {len(standing)} not seen" in rows[twin]
+    assert re.search(r"[2-9] minutes ago\s*</td>", rows[twin])
+    assert "no warning stands" in rows[other]
+    [event] = home.store.audit_events(len(home.store.audit_rows()) - before)[-1:]
+    assert event.event["subtype"][0]["code"] == "read"
+    await browser.post(f"/twins/{twin}/seen", data=form(twin, number=str(standing[0].number)))
+    assert f"simulated · {len(standing) - 1 or 'none'} not seen" in (await browser.get("/")).text
+
+
+async def test_a_reading_that_is_too_old_to_warn_is_said_in_the_list(home, twin):
+    [kept] = [kept for owner, _, kept in kept_warnings(home) if owner == twin]
+    assert kept.watch.at is not None
+    for hours, said, stale in ((0, "0 minutes ago", False), (1, "1 hour ago", True), (49, "2 days ago", True)):
+        [row] = build_twins(home, kept.watch.at + timedelta(hours=hours))
+        assert (row.read, row.stale) == (said, stale)
 
 
 @pytest.mark.parametrize("where", ["seen", "silent", "try"])

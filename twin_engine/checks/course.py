@@ -43,8 +43,8 @@ def people(model: DynamicModel) -> list[dict[str, float]]:
 def lay(model: DynamicModel, share: float, members: int = MEMBERS) -> Laid:
     """Lay out a course of a person at mid-range, `share` of the way between the bounds of each plan input.
 
-    A dose is given once, in the eighth part of the course; a rate holds for the quarter that follows it. Else rates are
-    those that the person is at rest under.
+    A dose is given and a change happens once, in the eighth part of the course; a rate holds for the quarter that
+    follows it. Else rates are those that the person is at rest under.
     """
     inputs = {need.name: middle(need) for need in model.needs}
     every = model.every_minutes
@@ -53,7 +53,7 @@ def lay(model: DynamicModel, share: float, members: int = MEMBERS) -> Laid:
     for column, given in enumerate(model.plan):
         low, high = given.bounds
         amount = low + share * (high - low)
-        if given.kind == "dose":
+        if given.kind != "rate":
             plan[:, column] = 0.0
             plan[minutes // 8, column] = amount
         else:

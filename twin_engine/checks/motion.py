@@ -134,10 +134,10 @@ def _plans(model: DynamicModel) -> Broken:
     """Check that each bound of a plan input is taken, and that what is just outside is refused."""
     for given in model.plan:
         low, high = given.bounds
-        margin = (high - low) / 2000.0
+        margin, minutes = (high - low) / 2000.0, 30.0 if given.group == "exercise" else 0.0
         for amount, inside in ((low, True), (high, True), (low - margin, False), (high + margin, False)):
             try:
-                check_plan(model, Plan("check", NOON, (Dose(NOON, given.name, amount, 0.0),)))
+                check_plan(model, Plan("check", NOON, (Dose(NOON, given.name, amount, minutes),)))
                 taken = True
             except Misuse:
                 taken = False

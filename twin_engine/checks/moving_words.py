@@ -10,6 +10,15 @@ from twin_engine.dynamic import Channel, DynamicModel, PlanInput, State
 
 __all__ = ["check_moving_words"]
 
+_KINDS = {  # of each group: a meal is no setting, and nobody exercises in an instant
+    "dose": ("dose", "rate"),
+    "meal": ("dose",),
+    "procedure": ("change", "rate"),
+    "exercise": ("rate",),
+    "fluid": ("dose", "rate"),
+    "ventilation": ("rate",),
+}
+
 
 def check_moving_words(model: DynamicModel) -> Broken:
     """Check the states, plan inputs, channels and the clock of a model as they are written."""
@@ -38,7 +47,12 @@ def _given(given: PlanInput) -> Broken:
         yield "plan", f"The plan input {given.name} has no finite bounds, so that nothing would be refused."
     elif not given.why or not given.title:
         yield "plan", f"The plan input {given.name} has no title, or does not say why it is bounded."
-    elif not low <= given.resting <= high:
+    elif given.kind not in _KINDS[given.group]:
+        fit = " or ".join(_KINDS[given.group])
+        yield "plan", f"The plan input {given.name} is of the group {given.group}, which is of kind {fit}."
+    elif given.kind == "change" and low <= 0.0:
+        yield "plan", f"A change by {given.name} may be 0 or less, which cannot be told from none."
+    elif given.kind != "change" and not low <= given.resting <= high:
         yield "plan", f"What the plan input {given.name} is at rest is outside its bounds."
     elif given.kind == "dose" and low < 0.0:
         yield "plan", f"A dose of {given.name} may be below zero."

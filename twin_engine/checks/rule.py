@@ -71,7 +71,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "ranges": Rule("what `holds_for` limits is a need or derived", "Return it from `derive`, or correct the name."),
         "states": Rule("a state has a title, bounds and a noise of zero or more", "Correct the state."),
         "plan": Rule(
-            "a plan input has finite bounds with a reason, its resting value inside, and no delay below zero",
+            "a plan input has finite bounds with a reason, its resting value inside, a kind that its group has, and no "
+            "delay below zero",
             "Correct the plan input.",
         ),
         "channels": Rule(

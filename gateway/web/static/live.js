@@ -24,7 +24,8 @@
         part.replaceWith(other);
       }
       mine.version = fresh.body.dataset.version;
-      say(left ? "New data came." : `New data came and is shown: version ${mine.version} of this twin.`);
+      const whose = mine.twin ? `: version ${mine.version} of this twin` : "";
+      say(left ? "New data came." : `New data came and is shown${whose}.`);
     } catch {
       say("New data came, and could not be shown.");
     } finally {
@@ -36,7 +37,7 @@
   const heard = (event) => {
     let told = {};
     try { told = JSON.parse(event.data); } catch { return; }
-    if (told.twin === mine.twin && !(told.version <= Number(mine.version))) renew();
+    if ((!mine.twin || told.twin === mine.twin) && !(told.version <= Number(mine.version))) renew();
   };
   source.addEventListener("twin", heard);
   source.addEventListener("warning", heard);
