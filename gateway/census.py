@@ -53,8 +53,9 @@ class Census:
 
     `last` keeps where a resource stands for the last time: servers repeat resources over shifted pages, and the last
     one is the newest. `linked` maps a reference to the resource that it names, `users` a reference to the resource that
-    uses it. In files, `about` keeps whom a resource is about, and `mixed` those of which the files tell two stories.
-    `unasked` is true of what came by itself: then an id is no promise of the server, whatever the source.
+    uses it. `twins` keeps who came, `met` whom else a resource was about. In files, `about` keeps whom a resource is
+    about, and `mixed` those of which the files tell two stories. `unasked` is true of what came by itself: then an id
+    is no promise of the server, whatever the source.
     """
 
     source: str
@@ -66,6 +67,7 @@ class Census:
     linked: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     users: dict[str, str] = field(default_factory=dict)
     twins: dict[str, str] = field(default_factory=dict)
+    met: dict[str, str] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
     mixed: set[str] = field(default_factory=set)
     about: dict[str, str] = field(default_factory=dict)
@@ -169,7 +171,12 @@ class Census:
     def twin_of(self, home: Home, reference: str) -> str | None:
         """Find the twin that a reference to a patient means, in this pull or an earlier one of this source."""
         patient = self._patient(reference)
-        return None if patient in self.mixed else self.twins.get(patient) or home.store.twin_of(self.source, patient)
+        if patient in self.mixed:
+            return None
+        found = self.twins.get(patient) or self.met.get(patient) or home.store.twin_of(self.source, patient)
+        if found is not None:
+            self.met[patient] = found  # who somebody is, they stay
+        return found
 
     def is_mixed(self, reference: str) -> bool:
         """Say whether a reference names a patient of whom the files tell two stories."""

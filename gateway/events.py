@@ -8,6 +8,7 @@ not read is let go instead of holding up the others.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -22,7 +23,7 @@ _HEARTBEAT_SECONDS = 15.0
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One event: its number in this process's life, its name, and its content as JSON."""
+    """One event: its number, its name, and its content as JSON."""
 
     number: int
     name: str
@@ -34,12 +35,17 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Hub:
-    """Hands events to all listeners of one process. It lives in one event loop."""
+    """Hands events to all listeners of one process. It lives in one event loop.
 
-    def __init__(self) -> None:
+    Events are numbered from `start` on, by default the milliseconds of the clock: an earlier life of the server has
+    ended before, so that a number of it is never taken for one of this life, in which others were missed.
+    """
+
+    def __init__(self, start: int | None = None) -> None:
+        self._start = time.time_ns() // 1_000_000 if start is None else start
         self._kept: deque[Event] = deque(maxlen=_KEPT)
         self._listeners: set[asyncio.Queue[Event | None]] = set()
-        self._last = 0
+        self._last = self._start
 
     def publish(self, name: str, content: object) -> None:
         """Tell everybody. Call it in the loop of the hub."""
@@ -63,7 +69,11 @@ class Hub:
             queue.put_nowait(None)
 
     async def listen(self, after: int | None = None, *, heartbeat: float = _HEARTBEAT_SECONDS) -> AsyncIterator[bytes]:
-        """Yield the stream: what came after number `after` where that is told, then what comes, and a sign of life."""
+        """Yield the stream: what came after number `after` where that is told, then what comes, and a sign of life.
+
+        0 is before the first of this life.
+        """
+        after = self._start if after == 0 else after
         queue: asyncio.Queue[Event | None] = asyncio.Queue(_WAITING)
         missed = [event for event in self._kept if after is not None and event.number > after]
         lost = after is not None and after != self._last and (not missed or missed[0].number != after + 1)

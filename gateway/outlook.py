@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -11,12 +11,14 @@ from gateway.calibration import Calibrated
 from gateway.home import Home, now
 from gateway.simulation import audit_reference
 from security.audit import run_event
+from security.errors import Misuse
 from twin_engine.forecast import Forecast, forecast
 from twin_engine.plan import Plan
 from twin_engine.scenario import Comparison, what_if
 
-__all__ = ["branch_out", "keep", "look_ahead", "used_references"]
+__all__ = ["branch_out", "keep", "look_ahead", "start_of", "used_references"]
 
+_FURTHEST = timedelta(days=1)  # policy: from a last reading to a plan's start; a long-acting insulin acts for a day
 _USED_HOURS = 6  # readings and doses of so many hours are named as what a forecast stands on
 
 
@@ -36,6 +38,21 @@ def look_ahead(
         grounds=calibrated.grounds,
         assumptions=calibrated.assumptions,
     )
+
+
+def start_of(calibrated: Calibrated, moment: datetime | None) -> datetime:
+    """Return when a plan starts: at a moment, or by default at the last reading, and never before that.
+
+    Raises `Misuse` for a moment that is more than a day behind the last reading.
+    """
+    last = calibrated.track.at
+    if moment is not None and moment - last > _FURTHEST:
+        raise Misuse(
+            "The last reading is more than a day older than the moment from which to look: what a patient is like "
+            "then is not known.",
+            hint=f"Choose a moment up to {last + _FURTHEST:%Y-%m-%d %H:%M} UTC.",
+        )
+    return max(moment or last, last)
 
 
 def branch_out(calibrated: Calibrated, plans: Sequence[Plan], *, minutes: int) -> Comparison:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -25,6 +25,7 @@ __all__ = [
     "load_run",
     "models_of",
     "open_twin",
+    "proven_kinds",
     "run_model",
 ]
 
@@ -81,8 +82,12 @@ def closed_kinds(home: Home, record: TwinRecord) -> frozenset[str]:
 
     For a twin as it was known at a past instant, what was certified later proves nothing.
     """
-    sources = {resource.source for resource in record.resources}
-    pulls = [home.store.last_pull(source, record.as_of) for source in sources]
+    return proven_kinds(home, {resource.source for resource in record.resources}, record.as_of)
+
+
+def proven_kinds(home: Home, sources: Iterable[str], as_of: datetime | None = None) -> frozenset[str]:
+    """Say it for the sources of a twin."""
+    pulls = [home.store.last_pull(source, as_of) for source in sources]
     certificates = [pull.certificate if pull else None for pull in pulls]
     return frozenset(
         kind

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import msgspec
 
-from gateway.calibration import Calibrated, current, dynamic_model, dynamic_models
+from gateway.calibration import Calibrated, current, dynamic_model, dynamic_models, go_on
 from gateway.home import Home, now
 from gateway.outlook import keep, look_ahead
 from gateway.simulation import open_twin
@@ -31,6 +31,7 @@ __all__ = [
     "acknowledge",
     "assess",
     "attend",
+    "follow",
     "kept_warnings",
     "rehearse",
     "settle",
@@ -83,6 +84,20 @@ def assess(home: Home, twin: str, model: str) -> Assessed | Missing:
     return found if isinstance(found, Missing) else attend(home, found)
 
 
+def follow(home: Home, twin: str, model: str) -> Assessed | None:
+    """Do the same where it takes a step only; `None` where all of the past is needed, and nothing is kept then.
+
+    `twin` is a whole id. It is all one transaction, with the record of who read. Where it raises, nothing is recorded:
+    `assess` has to be asked then, which records first and meets the same.
+    """
+    with home.store.transaction() as work:
+        found = go_on(home, twin, dynamic_model(home, model))
+        if found is None:
+            return None
+        work.record([read_event(home.access(patient=twin))])
+        return attend(home, found)
+
+
 def attend(home: Home, found: Calibrated) -> Assessed:
     """Do the same with a calibration that is up to date. Raises `Unreachable` as `assess` does."""
     forecast = look_ahead(found, minutes=_FURTHEST_MINUTES)
@@ -118,7 +133,7 @@ def rehearse(home: Home, record: TwinRecord, model: str, at: datetime) -> Assess
 
 def kept_warnings(home: Home, twin: str = "") -> list[tuple[str, str, Kept]]:
     """Open what is kept, of one twin (its id or the start of it) or of all, and record who read it."""
-    chosen = home.store.twin_record(twin).id if twin else ""
+    chosen = home.store.find_twin(twin) if twin else ""
     found = []
     for owner, model in home.store.states("warnings"):
         state = home.store.state(owner, model, "warnings") if not chosen or owner == chosen else None
@@ -130,7 +145,7 @@ def kept_warnings(home: Home, twin: str = "") -> list[tuple[str, str, Kept]]:
 
 def acknowledge(home: Home, twin: str, model: str, number: int) -> Standing:
     """Note that the person at the terminal has seen a warning. Raises `Misuse` where none of that number stands."""
-    record = home.store.twin_record(twin)
+    chosen = home.store.find_twin(twin)
     seen: list[Standing] = []
 
     def see(kept: Kept) -> bool:
@@ -139,17 +154,17 @@ def acknowledge(home: Home, twin: str, model: str, number: int) -> Standing:
         except LookupError:
             known = ", ".join(str(one.number) for one in kept.watch.standing) or "none"
             raise Misuse(
-                "No warning of this number stands.", hint=f"Standing: {known}. See twin warnings list."
+                "No warning of this number stands.", hint=f"Standing of {model}: {known}. See twin warnings list."
             ) from None
         return True
 
-    _change(home, record.id, model, record.version, see)
+    _change(home, chosen, model, home.store.twin_version(chosen), see)
     return seen[0]
 
 
 def silence(home: Home, twin: str, model: str, rule: str, until: datetime) -> None:
     """Keep a rule of one twin from raising until a time; what stands stays. Raises `UnknownName`."""
-    record = home.store.twin_record(twin)
+    chosen = home.store.find_twin(twin)
     rules = {each.name: each for each in rules_of(dynamic_model(home, model))}
     if rule not in rules:
         raise UnknownName("rule", rule, rules)
@@ -159,7 +174,7 @@ def silence(home: Home, twin: str, model: str, rule: str, until: datetime) -> No
         kept.watch.silence(rule, until)
         return True
 
-    _change(home, record.id, model, record.version, still)
+    _change(home, chosen, model, home.store.twin_version(chosen), still)
 
 
 def settle(home: Home, twin: str, model: str, done: Pending, to: str) -> None:

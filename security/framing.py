@@ -10,5 +10,8 @@ def frame(*parts: str | bytes) -> bytes:
 
     What is authenticated, hashed or derived from must never depend on where one part ends and the next begins.
     """
-    blocks = (part.encode() if isinstance(part, str) else part for part in parts)
-    return b"".join(len(block).to_bytes(4, "big") + block for block in blocks)
+    blocks: list[bytes] = []
+    for part in parts:  # each opened value comes by here
+        block = part.encode() if isinstance(part, str) else part
+        blocks += (len(block).to_bytes(4, "big"), block)
+    return b"".join(blocks)

@@ -118,6 +118,7 @@ class _History:
 
     model: DynamicModel
     inputs: Mapping[str, float]
+    start: datetime
     plan: Array
     every: int
     row: np.ndarray[tuple[int], np.dtype[np.intp]]  # of the trace
@@ -158,6 +159,7 @@ class _History:
         return cls(
             model,
             {**inputs, **rates},
+            start,
             plan,
             every,
             np.array([minute // every - 1 for minute, _ in kept]),
@@ -215,10 +217,13 @@ def _most_probable(history: _History, rng: np.random.Generator) -> Array:
     best = [0, *(i for i in np.argsort(-heights, kind="stable") if i)][:STARTS]
     tops = [_climb(history, drawn[i])[0] for i in best if np.isfinite(heights[i])]
     if not tops:
+        end = history.start + timedelta(minutes=len(history.plan))
+        given = {each.name: float(history.plan[:, column].sum()) for column, each in enumerate(history.model.plan)}
         raise Diverged(
-            f"No parameters within the priors of {history.model.name} give a finite course.",
+            f"No parameters within the priors of {history.model.name} give a finite course (members 0 to "
+            f"{SCREENED - 1}, all that were drawn; {history.start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC).",
             hint="Look at the doses of this twin, and at the model's settings.",
-            detail=dict(history.inputs),
+            detail={"inputs": dict(history.inputs), "given": given},
         )
     return tops[int(np.argmax(history.log_posterior(np.stack(tops))))]
 

@@ -32,6 +32,8 @@ __all__ = [
 
 MODULUS = 1 << 128
 
+_MINUTE, _HALF_A_MINUTE = timedelta(minutes=1), timedelta(seconds=30)
+
 
 class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     """The ensemble as it was at a time, and all that is needed to go on from there.
@@ -136,8 +138,8 @@ def moment_of(fact: Reading | Dose) -> datetime:
     A reading is of the nearest minute; a dose counts in the minute in which it is given, and is felt at its end.
     """
     if isinstance(fact, Reading):
-        return floor(fact.when + timedelta(seconds=30))
-    return floor(fact.when) + timedelta(minutes=1)
+        return floor(fact.when + _HALF_A_MINUTE)
+    return floor(fact.when) + _MINUTE
 
 
 def digest_of(seed: int, facts: Iterable[Reading | Dose]) -> int:
@@ -169,7 +171,9 @@ def thinned(checkpoints: Iterable[Checkpoint], at: datetime) -> tuple[Checkpoint
 
 def floor(when: datetime) -> datetime:
     """Return the whole minute, UTC."""
-    return when.astimezone(UTC).replace(second=0, microsecond=0)
+    if when.tzinfo is not UTC:
+        when = when.astimezone(UTC)
+    return when.replace(second=0, microsecond=0) if when.second or when.microsecond else when
 
 
 def hour_of(when: datetime) -> datetime:

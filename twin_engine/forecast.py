@@ -8,18 +8,20 @@ that the model answers to, "nothing changes" takes the place of the ensemble.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import msgspec
 import numpy as np
 
-from security.errors import Diverged
-from twin_engine.backtest import Skill
+from twin_engine.backtest import HORIZONS, Skill
 from twin_engine.checkpoint import moment_of
 from twin_engine.dynamic import DynamicModel
 from twin_engine.model import Array
 from twin_engine.plan import Plan, inputs_over, inputs_under
+from twin_engine.reach import kept_within, said_of_ends
+from twin_engine.refusal import refuse_lost
 from twin_engine.residual import POINTS, SPACING, Outlook
 from twin_engine.run import Input
 from twin_engine.scoring import INSIDE, Score
@@ -30,8 +32,10 @@ __all__ = ["STALE", "Course", "Forecast", "Score", "forecast", "learn", "renew"]
 
 STALE = timedelta(minutes=15)  # policy: an older last reading is said, and the interval is that of the longer way
 _ACTS = timedelta(hours=26)  # doses older than that act no more (a long-acting insulin acts for a day)
+_TESTED = HORIZONS[-1]  # minutes
 _CAUGHT_UP = 12  # so many readings at once are caught up with; after more, the past is gone through again
 _FIRST = timedelta(days=1)
+_SILENCE = timedelta(days=14)  # policy: as long as a track looks back; behind it the ensemble is the priors' again
 
 
 class Course(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,6 +79,12 @@ class Forecast(msgspec.Struct, frozen=True, omit_defaults=True, tag="forecast"):
     seed: int
     members: int
 
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """The titles of the courses whose forecasts were not compared with readings: their intervals are promises."""
+        tested = {score.channel for score in self.scores}
+        return tuple(course.title for course in self.courses if course.name not in tested)
+
 
 def learn(
     model: DynamicModel, inputs: Mapping[str, float], series: Series, *, members: int = 100, seed: int = 0
@@ -91,10 +101,26 @@ def learn(
             skill.take(reading)
             skill.look(model, (), np.full(POINTS, reading.value), _blind(model))
         return skill
+    for stretch in _stretches(series):
+        _learn_from(model, inputs, stretch, skill, members, seed)
+    return skill
+
+
+def _stretches(series: Series) -> Iterator[Series]:
+    """Cut a past at its long silences, so that a reading of a clock that had lost its date costs no decades."""
+    cuts = [i for i, (one, next_) in enumerate(pairwise(series.readings), 1) if next_.when - one.when > _SILENCE]
+    for begin_, end in pairwise((0, *cuts, len(series.readings))):
+        yield Series(series.readings[begin_:end], series.doses)
+
+
+def _learn_from(
+    model: DynamicModel, inputs: Mapping[str, float], series: Series, skill: Skill, members: int, seed: int
+) -> None:
+    """Go through a stretch of readings."""
     first = moment_of(series.readings[0])
     known = first + _FIRST if series.readings[-1].when - first > 2 * _FIRST else first
     track = begin(model, inputs, series, members=members, seed=seed, until=known)
-    waiting = {moment_of(reading): reading for reading in readings}
+    waiting = {moment_of(reading): reading for reading in series.readings if reading.channel == skill.channel}
     times = [dose.when for dose in series.doses]
     for when, state in walk(model, track, series):
         met = waiting.get(when)
@@ -104,10 +130,10 @@ def learn(
         low, high = bisect_right(times, when - _ACTS), bisect_right(times, met.when)
         doses = series.doses[low:high]
         laid = inputs_over(model, doses, when, POINTS * SPACING, resting=track.resting)
-        expected, shape = _summary(model, model.trace(state, laid, SPACING)[1][:, :, 0])
+        seen = model.trace(state, laid, SPACING)[1]
+        refuse_lost(model, seen, SPACING, when, laid)
         if when >= known:
-            skill.look(model, doses, expected, shape)
-    return skill
+            skill.look(model, doses, *_summary(model, seen[:, :, 0]))
 
 
 def renew(model: DynamicModel, inputs: Mapping[str, float], track: Track, skill: Skill, series: Series) -> Skill:
@@ -154,32 +180,39 @@ def forecast(
     later = [dose for dose in series.doses if moment_of(dose) > track.at]  # one of this very minute is not yet felt
     laid = inputs_under(model, plan, (*track.running, *later), track.at, total, resting=track.resting)
     seen = predict(model, track, laid, every)
-    _finite(model, seen, every, track.at, laid)
+    refuse_lost(model, seen, every, track.at, laid)
     points: Array = np.arange(1, total // every + 1, dtype=np.float64) * every
     shown = points > lead
-    courses = []
+    courses: list[Course] = []
+    touched: list[str] = []
     for index, channel in enumerate(model.channels):
         mean, sd = seen[:, :, index].mean(axis=1), np.hypot(seen[:, :, index].std(axis=1, ddof=1), channel.sd)
         if channel.name == skill.channel:
             mean, sd = _corrected(model, track, skill, series, mean, sd, points)
         elif not skill.with_ensemble:
             continue  # without what moves it, the ensemble says nothing that was tested
+        sd = np.maximum.accumulate(sd)  # later is never surer, though the members of the ensemble draw together
+        ends = (mean, np.maximum(mean - INSIDE * sd, 0.0), mean + INSIDE * sd)
+        median, low, high = (tuple(kept_within(channel, each)[shown].tolist()) for each in ends)
+        touched += said_of_ends(channel, min(low), max(high))
         courses.append(
             Course(
                 channel.name,
                 channel.title,
                 channel.unit,
                 tuple((points - lead)[shown].tolist()),
-                tuple(mean[shown].tolist()),
-                tuple(np.maximum(mean - INSIDE * sd, 0.0)[shown].tolist()),
-                tuple((mean + INSIDE * sd)[shown].tolist()),
+                median,
+                low,
+                high,
                 tuple(sd[shown].tolist()),
             )
         )
     last = next((r.when for r in reversed(series.readings) if moment_of(r) <= at), track.at)
-    notes = list(assumptions)
+    notes = [*assumptions, *touched]
     if at - last > STALE:
         notes.append(f"The last reading is {int((at - last).total_seconds() // 60)} minutes older than this forecast.")
+    if lead + minutes > _TESTED:
+        notes.append(f"Further than {_TESTED} minutes from the last reading no forecast was tested.")
     return Forecast(
         model=model.name,
         title=model.title,
@@ -224,7 +257,9 @@ def _look(model: DynamicModel, track: Track, skill: Skill, doses: tuple[Dose, ..
     """Forecast an hour from the track's last reading with nothing new: what is kept to be tested."""
     laid = plan_ahead(model, track, doses, POINTS * SPACING)
     if skill.with_ensemble:
-        expected, shape = _summary(model, predict(model, track, laid, SPACING)[:, :, 0])
+        seen = predict(model, track, laid, SPACING)
+        refuse_lost(model, seen, SPACING, track.at, laid)
+        expected, shape = _summary(model, seen[:, :, 0])
     else:
         expected, shape = np.full(POINTS, skill.recent[-1][1]), _blind(model)
     return skill.look(model, doses, expected, shape, wait=wait)
@@ -242,18 +277,6 @@ def _blind(model: DynamicModel) -> Array:
 
 def _recent(doses: Iterable[Dose], at: datetime) -> tuple[Dose, ...]:
     return tuple(dose for dose in doses if at - _ACTS < dose.when <= at + timedelta(minutes=1))
-
-
-def _finite(model: DynamicModel, seen: Array, every: int, at: datetime, laid: Array) -> None:
-    bad = np.argwhere(~np.isfinite(seen))
-    if len(bad):
-        point, member = int(bad[0][0]), int(bad[0][1])
-        when = at + timedelta(minutes=(point + 1) * every)
-        raise Diverged(
-            f"The model {model.name} gave no number (member {member} of {seen.shape[1]}, {when:%Y-%m-%d %H:%M} UTC).",
-            hint="Nothing of this forecast is kept. Look at the doses of this twin, and calibrate anew.",
-            detail={each.name: float(laid[:, column].sum()) for column, each in enumerate(model.plan)},
-        )
 
 
 def _method(track: Track, skill: Skill) -> str:

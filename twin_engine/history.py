@@ -35,16 +35,16 @@ class Absence:
 def find_problem(need: Need, facts: Sequence[Fact], at: datetime, absence: Absence) -> Answer:
     """Say whether a condition is present at a time (with `need.ever`: now or in the past).
 
-    A diagnosis that an EHR lists without a clinical status and without an end is taken as present.
+    A diagnosis that an EHR lists without a clinical status and without an end is taken as present. A partial date that
+    leaves open whether it had begun, or had ended, leaves the answer open, too ("imprecise").
     """
-    begun = [
-        fact
-        for fact in named(facts, "condition", need.names)
-        if fact.status not in VOID and (fact.when is None or fact.when.earliest <= at)
-    ]
-    present = [fact for fact in begun if need.ever or _lasts(fact, at, PRESENT | {""})]
-    if present:
+    told = [fact for fact in named(facts, "condition", need.names) if fact.status not in VOID]
+    stands = [(fact, _both(_begun(fact, at), need.ever or _lasts(fact, at, PRESENT | {""}))) for fact in told]
+    if present := [fact for fact, holds in stands if holds]:
         return within_bounds(need, _recorded(need, present, 1.0, "yes"))
+    if undecided := [fact for fact, holds in stands if holds is None]:
+        return _imprecise(need, undecided, at)
+    begun = [fact for fact in told if _begun(fact, at) is not False]
     unclear = [fact for fact in begun if fact.status in OPEN and fact.until is None]
     if unclear:
         say = f"{need.title} is recorded as {unclear[0].status}, which does not say whether it is present."
@@ -56,22 +56,54 @@ def find_problem(need: Need, facts: Sequence[Fact], at: datetime, absence: Absen
 
 
 def find_medication(need: Need, facts: Sequence[Fact], at: datetime, absence: Absence) -> Answer:
-    """Say whether a medicine of a class is taken at a time: its order or statement is active and has not ended."""
+    """Say whether a medicine of a class is taken at a time: its order or statement is active and has not ended.
+
+    A partial date that leaves it open leaves the answer open ("imprecise").
+    """
     wanted = frozenset(need.names)
     orders = [fact for fact in facts if fact.kind == "medication" and fact.status not in VOID]
-    begun = [fact for fact in orders if fact.when is None or fact.when.earliest <= at]
-    taken = [fact for fact in begun if _lasts(fact, at, frozenset({"active"}))]
-    of_class = [fact for fact in taken if wanted & classes_of(fact.name)]
-    if of_class:
-        return within_bounds(need, _recorded(need, of_class, 1.0, "yes"))
-    ended = [fact for fact in begun if wanted & classes_of(fact.name)]
-    unnamed = sum(not fact.name for fact in taken)
+    taken = [(fact, _both(_begun(fact, at), _lasts(fact, at, frozenset({"active"})))) for fact in orders]
+    of_class = [(fact, holds) for fact, holds in taken if wanted & classes_of(fact.name)]
+    if sure := [fact for fact, holds in of_class if holds]:
+        return within_bounds(need, _recorded(need, sure, 1.0, "yes"))
+    if undecided := [fact for fact, holds in of_class if holds is None]:
+        return _imprecise(need, undecided, at)
+    ended = [fact for fact, _ in of_class if _begun(fact, at) is not False]
+    unnamed = sum(not fact.name for fact, holds in taken if holds is not False)
     return _absent(need, absence, unnamed, nearest=ended)
 
 
-def _lasts(fact: Fact, at: datetime, statuses: frozenset[str]) -> bool:
-    """Say whether something that has begun goes on at a time: by its end where that is told, else by its status."""
-    return fact.until.earliest > at if fact.until is not None else fact.status in statuses
+def _begun(fact: Fact, at: datetime) -> bool | None:
+    """Say whether something had begun by a time, `None` where its date leaves it open; what is undated had."""
+    if fact.when is None or fact.when.latest <= at:
+        return True
+    return None if fact.when.earliest <= at else False
+
+
+def _lasts(fact: Fact, at: datetime, statuses: frozenset[str]) -> bool | None:
+    """Say whether something that has begun goes on at a time: by its end where that is told, else by its status.
+
+    `None` where the date of the end leaves it open.
+    """
+    if fact.until is None:
+        return fact.status in statuses
+    if fact.until.earliest > at:
+        return True
+    return None if fact.until.latest > at else False
+
+
+def _both(one: bool | None, other: bool | None) -> bool | None:
+    """Say whether both are so, `None` where that is open."""
+    if one is False or other is False:
+        return False
+    return True if one and other else None
+
+
+def _imprecise(need: Need, facts: Sequence[Fact], at: datetime) -> Answer:
+    """Leave a question open whose answer hangs on a date that is not precise enough."""
+    dates = " to ".join(str(each) for each in (facts[0].when, facts[0].until) if each)
+    say = f"{need.title} is recorded with the date {dates}, which does not say whether it was so on {at:%Y-%m-%d}."
+    return lack(need, "imprecise", say, since=facts[0].when, nearest=facts)
 
 
 def _recorded(need: Need, facts: Sequence[Fact], value: float, said: str) -> Found:

@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from security.errors import Misuse
-from twin_engine.assimilate import chance, settle, stir
+from security.errors import Diverged, Misuse
+from twin_engine.assimilate import chance, draw, settle, stir
 from twin_engine.dynamic import DynamicModel
 from twin_engine.follow import stretches
 from twin_engine.glycaemia.controller import BasalBolus, Controller, HybridPid, Seen
 from twin_engine.glycaemia.pump import pump_of
 from twin_engine.glycaemia.sensor import FactorySensor, Wearing
 from twin_engine.model import Array
+from twin_engine.refusal import lost_number
 from twin_engine.series import Dose
 from twin_engine.therapy import BASAL, BOLUS, MEAL, SENSOR, Therapy
 
@@ -78,6 +79,11 @@ def follow_led(
     -------
     tuple
         (points, members, channels), the start first; and the insulin that the therapy gave, (members,) in [iU].
+
+    Raises
+    ------
+    Diverged
+        A number is none; it holds what that member was given by then, by its therapy too.
     """
     every, wanted, members = model.every_minutes, len(laid), len(state)
     sensor = FactorySensor()
@@ -99,7 +105,8 @@ def follow_led(
     pieces = [seen[None]]
     for done, step in steps:
         end = minute + done + step
-        state, drawn = stir(model, state, step, chance(seed, end))
+        drawn = draw(model, members, step, chance(seed, end))
+        state = stir(model, state, step, drawn)
         for at in range(done, done + step, every):
             number = at // every
             for member in range(members):
@@ -110,17 +117,25 @@ def follow_led(
                 given[member, at + delay[basal] :, basal] = rate
                 given[member, at + delay[bolus] : at + delay[bolus] + 1, bolus] += units
                 total[member] += (rate * every / 60.0 + units) if at < wanted else 0.0
-            state, seen = _each(model, state, given[:, at : at + every], every)
+            state, seen = _each(model, state, given[:, : at + every], start, every)
             pieces.append(seen[None])
         state = settle(model, state, drawn, end, given[0, done : done + step])
         seen = model.measure(state)
     return np.concatenate(pieces)[: wanted // every + 1], total
 
 
-def _each(model: DynamicModel, state: Array, given: Array, every: int) -> tuple[Array, Array]:
-    """Move each member by its own plan: the ensemble, and what is observed, (members, channels)."""
-    walked = [model.trace(state[i : i + 1], np.ascontiguousarray(given[i]), every) for i in range(len(state))]
-    return np.concatenate([after for after, _ in walked]), np.stack([seen[-1, 0] for _, seen in walked])
+def _each(model: DynamicModel, state: Array, given: Array, start: datetime, every: int) -> tuple[Array, Array]:
+    """Move each member by its own plan, of which the last minutes count: the ensemble, and what is observed of it."""
+    walked, when = [], start + timedelta(minutes=given.shape[1])
+    for member, plan in enumerate(given):
+        try:
+            after, seen = model.trace(state[member : member + 1], np.ascontiguousarray(plan[-every:]), every)
+        except Diverged as fault:  # it knows of one member
+            raise lost_number(model, member, len(state), when, plan) from fault
+        if not (np.isfinite(after).all() and np.isfinite(seen).all()):
+            raise lost_number(model, member, len(state), when, plan)
+        walked.append((after, seen[-1, 0]))
+    return np.concatenate([after for after, _ in walked]), np.stack([seen for _, seen in walked])
 
 
 def _announced(meals: Sequence[Dose], start: datetime, span: int, every: int) -> Array:

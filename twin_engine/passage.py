@@ -14,6 +14,7 @@ from twin_engine.checkpoint import MODULUS, Checkpoint, Track, digest_of, floor,
 from twin_engine.dynamic import DynamicModel
 from twin_engine.model import Array
 from twin_engine.plan import inputs_over
+from twin_engine.refusal import refuse_lost
 from twin_engine.series import Dose, Reading
 
 __all__ = ["Passage", "Trial", "minutes_between", "running_at", "usual_rates"]
@@ -22,6 +23,7 @@ WINDOW = 36  # readings over which surprise is averaged: three hours of a sensor
 LEAST_RATED = 12  # forecasts by which two ensembles are compared
 SURE = 3.0  # standard errors; forecasts of neighbouring hours share their errors
 CAPPED = 25.0  # of a single reading: one wild value is the sensor's
+_HOUR = timedelta(hours=1)
 
 
 class Passage:
@@ -117,7 +119,10 @@ class Trial:
         self.scores: dict[datetime, float] = {}
 
     def rate(self, passage: Passage) -> None:
-        """Forecast the first reading a horizon later, if it is time for a forecast and such a reading came."""
+        """Forecast the first reading a horizon later, if it is time for a forecast and such a reading came.
+
+        Raises `Diverged` where a member is no number any more.
+        """
         turn = int(passage.at.timestamp() // (30 * self._model.horizon_minutes))
         if passage.at < self._start or turn == self._turn:
             return
@@ -128,7 +133,9 @@ class Trial:
         reading, plan = self._readings[place], passage.plan_until(self._moments[place])
         names = [channel.names for channel in self._model.channels]
         column = next(i for i, known in enumerate(names) if reading.channel in known)
-        expected = self._model.trace(passage.state, plan, len(plan))[1][0, :, column]
+        seen = self._model.trace(passage.state, plan, len(plan))[1]
+        refuse_lost(self._model, seen, len(plan), passage.at, plan)
+        expected = seen[0, :, column]
         variance = float(expected.var(ddof=1)) + reading.sd**2
         off = reading.value - float(expected.mean())
         self.scores[self._moments[place]] = 0.5 * math.log(variance) + 0.5 * off * off / variance
@@ -144,9 +151,11 @@ class Trial:
 
 def _stops(start: datetime, end: datetime, readings: Iterable[Reading]) -> list[datetime]:
     """List where an ensemble pauses: at each reading, at each full hour, at the end."""
-    first = hour_of(start)
-    hours = range(1, math.ceil(minutes_between(first, end) / 60) + 1)
-    found = {first + timedelta(hours=hour) for hour in hours} | {moment_of(reading) for reading in readings} | {end}
+    found = {end, *map(moment_of, readings)}
+    hour = hour_of(start) + _HOUR
+    while hour <= end:
+        found.add(hour)
+        hour += _HOUR
     return sorted(stop for stop in found if start < stop <= end)
 
 
@@ -161,7 +170,7 @@ def running_at(model: DynamicModel, doses: Iterable[Dose], at: datetime) -> tupl
             lasting = [number for number, (first, dose) in enumerate(mine) if first <= at and not dose.minutes]
             mine = mine[lasting[-1] if lasting else 0 :]
         for first, dose in mine:
-            minutes = max(round(dose.minutes), 1 if each.kind == "dose" else 0)
+            minutes = max(round(dose.minutes), 0 if each.kind == "rate" else 1)
             holds = each.kind == "rate" and not dose.minutes
             if holds or first > at or first + timedelta(minutes=minutes) > at:
                 kept.append(dose)

@@ -16,7 +16,7 @@ import numpy as np
 from security.errors import Misuse
 from twin_engine.branch import Branch, Way, branches_of, course_of, minutes_of
 from twin_engine.checkpoint import floor
-from twin_engine.dynamic import DynamicModel
+from twin_engine.dynamic import Channel, DynamicModel
 from twin_engine.follow import follow_each
 from twin_engine.forecast import Course
 from twin_engine.hindsight import smooth
@@ -210,7 +210,7 @@ def _compared(
 ) -> Comparison:
     """Sum up what came of each plan; all plans begin at the same moment."""
     branches = branches_of(model, plans, ways, measures_of(model), utility)
-    told = [said for channel in model.channels for said in said_of_ends(channel, _simulated(branches, channel.name))]
+    told = tuple(said for channel in model.channels for said in _ends(channel, branches))
     ranked = sorted((b for b in branches if b.worth), key=lambda b: b.worth.value if b.worth else 0.0, reverse=True)
     return Comparison(
         kind="what-if",
@@ -232,12 +232,10 @@ def _compared(
     )
 
 
-def _simulated(branches: Iterable[Branch], channel: str) -> Iterator[tuple[float, ...]]:
-    """Give all that is told of a channel."""
-    for branch in branches:
-        for course in branch.courses:
-            if course.name == channel:
-                yield from (course.median, course.low, course.high)
+def _ends(channel: Channel, branches: Iterable[Branch]) -> tuple[str, ...]:
+    """Say whether a branch comes to the end of what the model tells of a channel."""
+    courses = [course for branch in branches for course in branch.courses if course.name == channel.name]
+    return said_of_ends(channel, min(min(each.low) for each in courses), max(max(each.high) for each in courses))
 
 
 def _check(model: DynamicModel, track: Track, plans: Sequence[Plan], start: datetime, span: int) -> None:

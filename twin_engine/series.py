@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import msgspec
 
@@ -26,7 +26,8 @@ REASONS: dict[str, str] = {
     "unit": "It is in a unit that the model does not use.",
     "impossible": "The device cannot tell such a value, or nobody takes such an amount.",
     "duplicate": "The same was told before, by this or another source.",
-    "conflict": "Another one of the same time contradicts it.",
+    "conflict": "Another one of the same time, or another sensor at that time, contradicts it.",
+    "stuck": "It stood still to the digit for longer than a body does.",
     "jump": "It changed faster than a body can.",
     "compression-low": "It fell and rose again at once, as a sensor does that is lain upon.",
 }
@@ -43,6 +44,10 @@ _FLANK = 20.0  # mg/dL from one reading to the next
 _STEP = timedelta(minutes=7)
 _LONGEST_LOW = timedelta(hours=2)
 _BACK = 30.0  # how near it comes back to where it was, mg/dL
+_TURNS = 5  # readings in a row, up and down by more than a sensor errs: two sensors that take turns (policy)
+_APART = 3.0  # of the sensor's sd
+_STILL = timedelta(hours=2)  # policy; sensors tell whole mg/dL, and half an hour at one value is seen in people
+_SAME = timedelta(minutes=5)  # policy: so far apart two sources may tell one dose
 
 
 class Reading(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
@@ -63,7 +68,8 @@ class Reading(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
 class Dose(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
     """One amount of a plan input, given from `when` on over `minutes` (0: at once); or, of a rate, its new value.
 
-    A rate holds for `minutes`, or until the next one of that kind where that is 0; what passes lets it come back.
+    A rate holds for `minutes`, or until the next one of that kind where that is 0; what passes lets it come back. Of a
+    change it is what stays from `when` on; that takes no minutes.
     """
 
     when: datetime
@@ -170,20 +176,32 @@ def _samples(
 def _believed(raw: Iterable[Reading], channel: Channel, unbelieved: list[Unbelieved]) -> list[Reading]:
     """Leave out what the device cannot have measured, each with its reason."""
     low, high = channel.bounds
+    least, most = channel.beyond or channel.bounds
     possible = []
     for reading in sorted(raw):
-        if not low <= reading.value <= high:
+        if not least <= reading.value <= most:
             _doubt(unbelieved, "impossible", reading)
-        elif reading.edge == 0 and reading.value in (low, high):
-            possible.append(msgspec.structs.replace(reading, edge=-1 if reading.value == low else 1))
+        elif reading.edge == 0 and not low < reading.value < high:
+            edge = -1 if reading.value <= low else 1
+            possible.append(msgspec.structs.replace(reading, value=(low, high)[edge > 0], edge=edge))
         else:
             possible.append(reading)
     single = list(_agreed(possible, unbelieved))
-    pressed = _pressed(single) if channel.unit == "mg/dL" else frozenset[int]()
-    for number in sorted(pressed):
-        _doubt(unbelieved, "compression-low", single[number])
-    rest = [reading for number, reading in enumerate(single) if number not in pressed]
-    return _without_jumps(rest, channel, unbelieved)
+    # Each rule sees what the one before it has left.
+    single = _without("conflict", single, _taking_turns(single, channel), unbelieved)
+    single = _without("stuck", single, _stuck(single), unbelieved)
+    if channel.unit == "mg/dL":
+        single = _without("compression-low", single, _pressed(single), unbelieved)
+    return _without_jumps(single, channel, unbelieved)
+
+
+def _without(
+    reason: str, readings: list[Reading], found: frozenset[int], unbelieved: list[Unbelieved]
+) -> list[Reading]:
+    """Leave out the readings that a rule found, each with its reason."""
+    for number in sorted(found):
+        _doubt(unbelieved, reason, readings[number])
+    return [reading for number, reading in enumerate(readings) if number not in found]
 
 
 def _agreed(readings: list[Reading], unbelieved: list[Unbelieved]) -> Iterator[Reading]:
@@ -203,6 +221,33 @@ def _agreed(readings: list[Reading], unbelieved: list[Unbelieved]) -> Iterator[R
 def _rounding(one: Reading, other: Reading) -> float:
     """How far two readings may be apart and still be one told twice: the sensor tells whole mg/dL, or 0.1 mmol/L."""
     return 1.0 if one.when == other.when else max(one.sd, other.sd)
+
+
+def _taking_turns(readings: Sequence[Reading], channel: Channel) -> frozenset[int]:
+    """Find the readings of two sensors that disagree and are told in turn: nobody knows which of them is right."""
+    found: set[int] = set()
+    steps = [
+        (later.value - one.value) / (_APART * channel.sd) if later.when - one.when <= _STEP else 0.0
+        for one, later in pairwise(readings)
+    ]
+    for number in range(len(steps) - _TURNS + 2):
+        turns = steps[number : number + _TURNS - 1]
+        if min(map(abs, turns)) >= 1.0 and all(one * next_ < 0.0 for one, next_ in pairwise(turns)):
+            found.update(range(number, number + _TURNS))
+    return frozenset(found)
+
+
+def _stuck(readings: Sequence[Reading]) -> frozenset[int]:
+    """Find the readings that stand still for too long, without a gap; at the edge of the device they may."""
+    found: set[int] = set()
+    begin = 0
+    for number, reading in enumerate(readings):
+        before = readings[number - 1] if number else reading
+        if reading.edge or reading.value != before.value or reading.when - before.when > _NEAR:
+            begin = number
+        elif reading.when - readings[begin].when >= _STILL:
+            found.update(range(begin, number + 1))
+    return frozenset(found)
 
 
 def _pressed(readings: Sequence[Reading]) -> frozenset[int]:
@@ -302,18 +347,28 @@ def _dose(fact: Fact, each: PlanInput, until: datetime | None, unbelieved: list[
 
 
 def _once(given: list[Dose], unbelieved: list[Unbelieved]) -> Iterator[Dose]:
-    """Count a dose that two told once, and of two sources that contradict each other believe neither."""
+    """Count a dose that two told once, and of two sources that contradict each other believe neither.
+
+    Another source may tell it some minutes earlier or later.
+    """
+    kept: list[Dose] = []
     for (when, name), group in groupby(sorted(given), key=lambda d: (d.when, d.input)):
         same = list(group)
         amounts = {dose.amount for dose in same}
-        sources = {dose.fact.split(" ", 1)[0] for dose in same}
+        sources = {_source(dose) for dose in same}
         if len(amounts) > 1 and len(sources) > 1:
             unbelieved += [Unbelieved("conflict", when.isoformat(), name, dose.fact) for dose in same]
             continue
-        seen: set[float] = set()
+        kept = [dose for dose in kept if when - dose.when <= _SAME]
+        seen: set[float] = {dose.amount for dose in kept if _source(dose) not in sources}
         for dose in same:
             if dose.amount in seen:
                 unbelieved.append(Unbelieved("duplicate", when.isoformat(), name, dose.fact))
             else:
                 seen.add(dose.amount)
+                kept.append(dose)
                 yield dose
+
+
+def _source(dose: Dose) -> str:
+    return dose.fact.split(" ", 1)[0]

@@ -127,7 +127,8 @@ def assimilate(
         changed = changed or _history(track.seed, series, track.origin) != track.history
     base = _last_valid(track, facts, moments, since)
     later = facts[bisect_right(moments, base.at) :]
-    track = msgspec.structs.replace(track, changed=changed)
+    if changed != track.changed:
+        track = msgspec.structs.replace(track, changed=changed)
     if base.state or any(isinstance(fact, Reading) for fact in later):
         return _go(model, track, base, later)
     return track

@@ -23,6 +23,7 @@ from gateway.versions import FactChange, Point, open_past, read_points
 from gateway.wording import said_name, said_value
 from mappers.facts import Fact
 from mappers.ledger import REASONS
+from security.errors import Misuse
 from twin_engine.movement import Change, Movement, Moves
 from twin_engine.refitting import Refitting, Spread
 from twin_engine.run import Input
@@ -64,11 +65,15 @@ def diff_(
     limit
         How many facts to list at most, newest last; 0 lists all.
     """
+    if limit < 0:
+        raise Misuse("A list is not shorter than nothing.", hint="Say --limit 0 for all of it.")
     moment = utc(at)
     with Home.open(load_settings(options.home), create=False) as home:
         models = chosen_models(home, model)
         past = open_past(home, twin)
         before, after = read_points(home, past, from_, to)
+        if before.version > after.version:  # else what came in between would be told as retracted
+            raise Misuse("The first point is the later one.", hint="Exchange --from and --to.")
         if moment:
             before, after = (msgspec.structs.replace(point, at=moment) for point in (before, after))
         found = difference(home, past, before, after, models, calibrate=bool(model))

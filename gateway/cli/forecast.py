@@ -10,12 +10,15 @@ from gateway.calibration import Calibrated, current, dynamic_model
 from gateway.cli.curve import draw_curve
 from gateway.cli.simulate import show_missing
 from gateway.cli.terminal import Options, print_json, print_table, say
-from gateway.home import Home
+from gateway.home import Home, now
 from gateway.outlook import keep, look_ahead
 from gateway.settings import load_settings
 from gateway.simulation import open_twin
+from security.errors import Misuse
 from twin_engine import Missing
+from twin_engine.clock import SKEW, said_of_age
 from twin_engine.forecast import Forecast
+from twin_engine.scenario import LONGEST
 
 __all__ = ["forecast_", "show_forecast"]
 
@@ -45,14 +48,19 @@ def forecast_(
     minutes
         How far ahead; by default what the model is good for.
     at
-        Forecast as if it were this time (UTC where no zone is told): later facts are not used.
+        Forecast as if it were this past time (UTC where no zone is told): later facts are not used.
     as_of
         Use only what was known at this time.
     """
+    if minutes is not None and not 0 < minutes <= LONGEST:
+        raise Misuse(f"A forecast looks 1 to {LONGEST} minutes ahead.", hint="Choose another number of minutes.")
+    moment = _utc(at)
+    if moment is not None and moment > now() + SKEW:
+        raise Misuse("Nothing is known of a time that has not come.", hint="Leave --at out to forecast from now.")
     with Home.open(load_settings(options.home), create=False) as home:
         chosen = dynamic_model(home, model)
         record = open_twin(home, twin, _utc(as_of))
-        found = current(home, record, chosen, at=_utc(at))
+        found = current(home, record, chosen, at=moment)
         if isinstance(found, Missing):
             result, run = None, ""
         else:
@@ -68,7 +76,9 @@ def forecast_(
         return 5
     assert result is not None  # noqa: S101 - found is no Missing
     if options.json:
-        print_json({"twin": record.id, "run": run, "result": msgspec.to_builtins(result, builtin_types=(datetime,))})
+        notes = said_of_age(result.last, found.at, "forecast")
+        told = msgspec.to_builtins(result, builtin_types=(datetime,))
+        print_json({"twin": record.id, "run": run, "result": told, "notes": notes})
         return 0
     show_forecast(found, result)
     say(f"Kept as run {run[:12]}.")
@@ -97,9 +107,8 @@ def show_forecast(found: Calibrated, result: Forecast) -> None:
                 for i in shown
             ),
         )
-    old = (found.at - result.at).total_seconds() / 3600.0
-    if old > 1.0:
-        say(f"The last reading is {old:.0f} hours old: this forecast is of the past, not of now.")
+    for text in said_of_age(result.last, found.at, "forecast"):
+        say(text)
     say(f"Method: {result.method}.")
     if result.scores:
         print_table(
@@ -118,6 +127,8 @@ def show_forecast(found: Calibrated, result: Forecast) -> None:
                 for s in result.scores
             ),
         )
+        for title in result.untested:
+            say(f"{title}: not tested, neither the course nor its interval; the figures above are not of it.")
     else:
         say("There is no past yet on which such forecasts could be tested.")
     if len(result.days) > 1:

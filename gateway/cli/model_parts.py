@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mappers.facts import Coding
-from twin_engine.dynamic import DynamicModel
+from twin_engine.dynamic import Channel, DynamicModel
 from twin_engine.model import Need, TwinModel
 
 __all__ = ["Part", "as_json", "assumed", "parts_of"]
@@ -121,7 +121,7 @@ def _moving(model: DynamicModel) -> Iterator[Part]:
     )
     yield Part(
         "Is kept current by",
-        ("Name", "What", "Code", "Unit", ">Error (sd)", ">From", ">To", ">Fastest, a minute", "Source"),
+        ("Name", "What", "Code", "Unit", ">Error (sd)", ">From", ">To", ">Fastest, a minute", "Beyond", "Source"),
         tuple(
             (
                 ", ".join(channel.names),
@@ -131,11 +131,22 @@ def _moving(model: DynamicModel) -> Iterator[Part]:
                 f"{channel.sd:g}",
                 *_range(channel.bounds),
                 f"{channel.per_minute:g}",
+                _beyond(channel),
                 channel.citation,
             )
             for channel in model.channels
         ),
     )
+
+
+def _beyond(channel: Channel) -> str:
+    """Say what a value past the ends means: of other devices, and of the model."""
+    told = []
+    if channel.beyond:
+        told.append(f"others tell {channel.beyond[0]:g} to {channel.beyond[1]:g}: a bound")
+    if channel.within:
+        told.append(f"the model tells {channel.within[0]:g} to {channel.within[1]:g}, which mean these or further")
+    return "; ".join(told)
 
 
 def as_json(model: TwinModel) -> dict[str, Any]:

@@ -15,19 +15,20 @@ from gateway.cli.branches import draw_branches, show_comparison
 from gateway.cli.orders import ORDER, read_orders, read_script, utc
 from gateway.cli.simulate import show_missing
 from gateway.cli.terminal import Options, note, print_json, say
-from gateway.home import Home
-from gateway.outlook import keep
+from gateway.home import Home, now
+from gateway.outlook import keep, start_of
 from gateway.settings import load_settings
 from gateway.simulation import open_twin
 from security.errors import Fault, Misuse
 from twin_engine import Missing
+from twin_engine.clock import said_of_age
 from twin_engine.plan_text import write_plan
 from twin_engine.rehearsal import Rehearsal
 
 __all__ = ["rehearse_"]
 
 _WAIT = re.compile(r"(wait|look)\s+(\d{1,6})\s*(min|h)?")
-_HELP = f"""give {ORDER[1:-1]}     give something now, or at a later time
+_HELP = f"""give {ORDER[1:-1]}     give or do something now, or at a later time
 wait 30 min          let time pass
 look 3 h             how far to look ahead
 undo                 take the last step back
@@ -62,7 +63,8 @@ def rehearse_(
     minutes
         How far to look ahead.
     at
-        Start at this time (UTC where no zone is told); by default at the last reading. Later facts are not used.
+        Start at this time (UTC where no zone is told), at most a day after the last reading; by default at that one.
+        Facts later than this time are not used.
     as_of
         Use only what was known at this time.
     """
@@ -70,7 +72,9 @@ def rehearse_(
     with Home.open(load_settings(options.home), create=False) as home:
         chosen = dynamic_model(home, model)
         record = open_twin(home, twin, utc(as_of))
-        found = current(home, record, chosen, at=utc(at))
+        moment = utc(at)
+        is_past = moment is not None and moment <= now()
+        found = current(home, record, chosen, at=moment if is_past else None)  # of what is to come no facts are used
         if isinstance(found, Missing):
             if options.json:
                 print_json(
@@ -79,7 +83,11 @@ def rehearse_(
             else:
                 show_missing(found)
             return 5
-        start = max(utc(at) or found.track.at, found.track.at)
+        start = start_of(found, moment)
+        notes = said_of_age(found.track.at, moment or found.at, "rehearsal")
+        if not options.json:
+            for text in notes:
+                say(text)
         begun = Rehearsal(found.model, found.track, start, tuple(found.series.doses))
         desk = _Desk(begun, minutes, quiet=options.json)
         desk.work(lines)
@@ -90,7 +98,8 @@ def rehearse_(
         run = keep(home, found, result) if desk.rehearsal.given else ""
     if options.json:
         told = msgspec.to_builtins(result, builtin_types=(datetime,))
-        print_json({"twin": record.id, "run": run or None, "minutes": desk.rehearsal.minutes, "result": told})
+        minutes_passed = desk.rehearsal.minutes
+        print_json({"twin": record.id, "run": run or None, "minutes": minutes_passed, "result": told, "notes": notes})
     elif run:
         say(f"Kept as run {run[:12]}. To see it again, beside others: twin compare {run[:12]}")
     return 0

@@ -12,7 +12,7 @@ from gateway.home import Home
 from gateway.settings import load_settings
 from gateway.simulation import open_twin
 from gateway.wording import said_name, said_value
-from mappers.facts import Fact
+from mappers.facts import Fact, Kind
 from mappers.ledger import REASONS
 from security.errors import Misuse
 from twin_engine.chronology import sort_facts
@@ -28,7 +28,7 @@ def show_(
     *,
     at: datetime | None = None,
     as_of: datetime | None = None,
-    kind: str | None = None,
+    kind: Kind | None = None,
     limit: int = 60,
     web: bool = False,
     port: int = 0,
@@ -46,8 +46,7 @@ def show_(
     as_of
         What was known at this time, such as 2026-11-24T10:00, whenever it was true.
     kind
-        Only facts of this kind: measurement, condition, medication, procedure, allergy, immunisation, encounter,
-        report, demographic.
+        Only facts of this kind.
     limit
         How many facts to list at most, newest first; 0 lists all.
     web
@@ -59,6 +58,8 @@ def show_(
     if web:
         _serve(twin, port, options, past=bool(at or as_of))
         return
+    if limit < 0:
+        raise Misuse("A list is not shorter than nothing.", hint="Say --limit 0 for all of it.")
     known, true = utc(as_of), utc(at)
     with Home.open(load_settings(options.home), create=False) as home:
         record = open_twin(home, twin, known)

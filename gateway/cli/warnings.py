@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from gateway.cli.orders import utc
 from gateway.cli.simulate import show_missing
 from gateway.cli.terminal import Options, note, print_json, print_table, say
 from gateway.deliver.warning import Delivered, deliver_warnings
@@ -18,6 +19,7 @@ from gateway.simulation import open_twin
 from gateway.warnings import Assessed, acknowledge, assess, kept_warnings, rehearse, silence
 from security.errors import Misuse
 from twin_engine import Missing
+from twin_engine.forecast import STALE
 from twin_engine.watch import Standing
 
 __all__ = ["ack_", "check_", "list_", "silence_"]
@@ -39,9 +41,9 @@ def check_(twin: str, /, *, model: str = "glucose", at: datetime | None = None, 
         Tell what would be raised if it were this time (UTC where no zone is told). Nothing is kept or delivered.
     """
     delivered: list[Delivered] = []
+    moment = utc(at) or now()
     with Home.open(load_settings(options.home), create=False) as home:
         if at is not None:
-            moment = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
             found = rehearse(home, open_twin(home, twin), model, moment)
         else:
             found = assess(home, twin, model)
@@ -53,14 +55,13 @@ def check_(twin: str, /, *, model: str = "glucose", at: datetime | None = None, 
         else:
             show_missing(found)
         return 5
-    failed = [each for each in delivered if each.fault]
     if options.json:
-        print_json(_as_json(found, delivered))
+        print_json(_as_json(found, delivered, moment))
     else:
-        _show(found, at is not None)
+        _show(found, moment, supposed=at is not None)
         for each in delivered:
             say(f"{each.kind} {each.rule} to {each.to}: {each.fault or 'delivered'}")
-    return 3 if failed else 0
+    return 3 if any(each.fault for each in delivered) else 0
 
 
 def list_(twin: str = "", /, *, past: bool = False, options: Options = Options()) -> int:
@@ -82,8 +83,8 @@ def list_(twin: str = "", /, *, past: bool = False, options: Options = Options()
         for one in (*each.watch.standing, *(reversed(each.watch.past) if past else ()))
     ]
     silent = [
-        (owner, watched.rule.name, watched.silent_until)
-        for owner, _, each in kept
+        (watched.silent_until, {"twin": owner, "model": model, "rule": watched.rule.name})
+        for owner, model, each in kept
         for watched in each.watch.rules
         if watched.silent_until and watched.silent_until > at
     ]
@@ -91,17 +92,17 @@ def list_(twin: str = "", /, *, past: bool = False, options: Options = Options()
         print_json(
             {
                 "warnings": [{"twin": owner, "model": model, **_warning(one)} for owner, model, one in told],
-                "silent": [{"twin": owner, "rule": rule, "until": until} for owner, rule, until in silent],
+                "silent": [{**which, "until": until} for until, which in silent],
                 "waiting": sum(len(each.pending) for _, _, each in kept),
             }
         )
         return 0
     if told:
-        _table("Warnings; simulated, not measured", ((owner, one) for owner, _, one in told))
+        _table("Warnings; simulated, not measured", told)
     else:
         say("No warning stands.")
-    for owner, rule, until in silent:
-        say(f"{owner[:8]}: {rule} is silent until {until:%Y-%m-%d %H:%M} UTC.")
+    for until, which in silent:
+        say(f"{which['twin'][:8]}: {which['rule']} ({which['model']}) is silent until {until:%Y-%m-%d %H:%M} UTC.")
     if waiting := sum(len(each.pending) for _, _, each in kept):
         note(f"{waiting} changes are not delivered yet; twin warnings check tries again.")
     return 0
@@ -152,15 +153,18 @@ def silence_(
     if options.json:
         print_json({"rule": rule, "until": until})
     else:
-        say(f"{rule} is silent until {until:%Y-%m-%d %H:%M} UTC.")
+        say(f"{rule} is silent until {until:%Y-%m-%d %H:%M} UTC." if minutes else f"{rule} is silent no more.")
     return 0
 
 
-def _show(found: Assessed, supposed: bool) -> None:
-    last = f"{found.forecast.last:%Y-%m-%d %H:%M} UTC"
-    say(f"{found.forecast.title}; simulated, not measured; last reading {last}")
+def _show(found: Assessed, moment: datetime, *, supposed: bool) -> None:
+    last = found.forecast.last
+    say(f"{found.forecast.title}; simulated, not measured; last reading {last:%Y-%m-%d %H:%M} UTC")
+    if moment - last > STALE:
+        say("The readings are too old to raise or to end a warning.")
     if found.standing:
-        _table("Would be raised" if supposed else "Standing", ((found.twin, one) for one in found.standing))
+        shown = ((found.twin, found.model, one) for one in found.standing)
+        _table("Would be raised" if supposed else "Standing", shown)
     else:
         say("No warning stands.")
     for change in found.changes:
@@ -185,13 +189,14 @@ def _show(found: Assessed, supposed: bool) -> None:
     )
 
 
-def _table(title: str, warnings: Iterable[tuple[str, Standing]]) -> None:
+def _table(title: str, warnings: Iterable[tuple[str, str, Standing]]) -> None:
     print_table(
         title,
-        ["Twin", ">No.", "Warning", ">Within", ">Probability", ">Expected in", "Raised", "State"],
+        ["Twin", "Model", ">No.", "Warning", ">Within", ">Probability", ">Expected in", "Raised", "State"],
         (
             (
                 owner[:8],
+                model,
                 one.number,
                 one.rule.title,
                 f"{one.rule.minutes} min",
@@ -204,7 +209,7 @@ def _table(title: str, warnings: Iterable[tuple[str, Standing]]) -> None:
                 f"{one.raised:%Y-%m-%d %H:%M} UTC",
                 _state(one),
             )
-            for owner, one in warnings
+            for owner, model, one in warnings
         ),
     )
 
@@ -214,7 +219,7 @@ def _state(one: Standing) -> str:
         return f"over since {one.cleared:%H:%M}"
     if one.seen:
         return f"seen by {one.seen_by}"
-    return f"escalated {one.level} times" if one.level else "not seen"
+    return ("not seen", "escalated once", "escalated twice")[min(one.level, 2)]
 
 
 def _warning(one: Standing) -> dict[str, Any]:
@@ -222,12 +227,13 @@ def _warning(one: Standing) -> dict[str, Any]:
     return {**told, "simulated": one.lead_minutes != 0.0}
 
 
-def _as_json(found: Assessed, delivered: list[Delivered]) -> dict[str, Any]:
+def _as_json(found: Assessed, delivered: list[Delivered], moment: datetime) -> dict[str, Any]:
     return {
         "twin": found.twin,
         "model": found.model,
         "run": found.run or None,
         "last": found.forecast.last,
+        "stale": moment - found.forecast.last > STALE,
         "changes": [{"kind": change.kind, **_warning(change.warning)} for change in found.changes],
         "standing": [_warning(one) for one in found.standing],
         "rules": {

@@ -12,12 +12,13 @@ from gateway.cli.branches import show_comparison
 from gateway.cli.orders import read_orders, read_plan_file, read_utility_file, utc
 from gateway.cli.simulate import show_missing
 from gateway.cli.terminal import Options, print_json, print_table, say
-from gateway.home import Home
-from gateway.outlook import keep
+from gateway.home import Home, now
+from gateway.outlook import keep, start_of
 from gateway.settings import load_settings
 from gateway.simulation import open_twin
 from security.errors import Misuse
 from twin_engine import Missing
+from twin_engine.clock import said_of_age
 from twin_engine.outcome import Utility, measures_of
 from twin_engine.plan import Plan
 from twin_engine.scenario import Comparison, counterfactual, what_if
@@ -56,7 +57,8 @@ def what_if_(
     plan
         A plan in a TOML or JSON file; name it several times to compare several.
     give
-        Something to give, like "60 g carbohydrate over 15 min at +30min"; all of these together are one more plan.
+        Something to give or to do, like "60 g carbohydrate over 15 min at +30min" or "45 % exercise for 40 min"; all of
+        these together are one more plan.
     therapy
         Who decides on insulin: "closed-loop, basal 0.9 [iU]/h, carb_ratio 10 g/[iU], correction 40 mg/dL/[iU]", or
         basal-bolus. Each is one more plan, with what --give says beside it; the insulin on record then does not count.
@@ -65,7 +67,8 @@ def what_if_(
     minutes
         How far to look.
     at
-        Start at this time (UTC where no zone is told); by default at the last reading. Later facts are not used.
+        Start at this time (UTC where no zone is told), at most a day after the last reading; by default at that one.
+        Facts later than this time are not used.
     as_of
         Use only what was known at this time.
     counterfactual
@@ -83,10 +86,13 @@ def what_if_(
     with Home.open(load_settings(options.home), create=False) as home:
         chosen = dynamic_model(home, model)
         record = open_twin(home, twin, utc(as_of))
-        found = current(home, record, chosen, at=utc(at))
+        moment = utc(at)
+        is_past = moment is not None and moment <= now()
+        found = current(home, record, chosen, at=moment if is_past else None)  # of what is to come no facts are used
         if isinstance(found, Missing):
             return _say_missing(record.id, found, options)
-        start = max(utc(at) or found.track.at, found.track.at)
+        start = start_of(found, moment)
+        notes = said_of_age(found.track.at, moment or found.at, "what-if")
         plans = [read_plan_file(path, chosen, start) for path in plan]
         if give:
             plans.append(read_orders(give, ", ".join(give), chosen, start))
@@ -101,9 +107,12 @@ def what_if_(
     hangs = _hangs_on(found, series, result) if sensitivity else None
     if options.json:
         told = {"twin": record.id, "run": run, "result": msgspec.to_builtins(result, builtin_types=(datetime,))}
+        told["notes"] = notes
         print_json({**told, "sensitivity": msgspec.to_builtins(hangs)} if hangs else told)
         return 0
     show_comparison(result)
+    for text in notes:
+        say(text)
     if hangs:
         _show_sensitivity(hangs)
     say(f"Kept as run {run[:12]}. To see it again, beside others: twin compare {run[:12]}")

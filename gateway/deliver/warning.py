@@ -184,15 +184,22 @@ def _result(home: Home, forecast: Forecast, pending: Pending, source: str) -> Re
 
 
 def _attention(change: Change, forecast: Forecast) -> Attention:
+    """Say it with times of day: the forecast counts from the last reading, and an EHR shows it some time later."""
     warning = change.warning
     course = next(course for course in forecast.courses if course.name == warning.rule.channel)
     index = next((i for i, m in enumerate(course.minutes) if m >= warning.rule.minutes), len(course.minutes) - 1)
-    said = (
-        f"Probability {warning.probability:.0%} within {warning.rule.minutes} minutes (simulated). Expected in "
-        f"{course.minutes[index]:.0f} minutes: {course.median[index]:.0f} {course.unit}, 90 % between "
-        f"{course.low[index]:.0f} and {course.high[index]:.0f}."
+    then = forecast.at + timedelta(minutes=course.minutes[index])
+    first = (
+        "The last reading is past the limit (measured)."
+        if warning.lead_minutes == 0.0
+        else f"Probability {warning.probability:.0%} within {warning.rule.minutes} minutes of the last reading "
+        "(simulated)."
     )
-    ends: datetime = warning.raised + timedelta(minutes=warning.rule.minutes)
+    said = (
+        f"{first} Last reading at {forecast.last:%H:%M} UTC. Expected at {then:%H:%M} UTC (simulated): "
+        f"{course.median[index]:.0f} {course.unit}, 90 % between {course.low[index]:.0f} and {course.high[index]:.0f}."
+    )
+    ends: datetime = max(warning.raised, forecast.at + timedelta(minutes=warning.rule.minutes))
     return Attention(warning.rule.name, warning.rule.title, said, warning.rule.severity, warning.raised, ends)
 
 

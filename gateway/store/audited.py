@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, LargeBinary, func, insert, type_coerce
+from sqlalchemy import Engine, LargeBinary, bindparam, func, insert, type_coerce, update
 from sqlalchemy import cast as sql_cast
 from sqlmodel import Session, col, select
 
@@ -26,6 +26,12 @@ __all__ = ["Audited", "Events", "Work"]
 
 Events = Sequence[Mapping[str, Any]]
 _BATCH = 1000
+
+# Made once: putting a statement together takes as long as executing it.
+_FRONTIER: Any = select(AuditStateRow.frontier)
+_LENGTH: Any = select(func.max(AuditEventRow.sequence))
+_EVENTS, _CHECKPOINT = insert(AuditEventRow), insert(CheckpointRow)
+_GO_ON = update(AuditStateRow).values(frontier=bindparam("new"))
 
 
 @dataclass
@@ -147,8 +153,7 @@ class Audited:
 
     def _log_now(self, session: Session) -> AuditLog:
         """Return the log as this transaction finds it; another process may have appended since our last time."""
-        state = session.get(AuditStateRow, 1)
-        frontier = state.frontier if state else b""
+        frontier: bytes = session.connection().scalar(_FRONTIER) or b""
         if self._log is None or self._log[0] != frontier:
             newest = select(CheckpointRow.text).order_by(col(CheckpointRow.size).desc()).limit(1)
             checkpoint = session.exec(newest).first() or ""
@@ -159,7 +164,8 @@ class Audited:
         if not work.events:
             return
         session, log = work.session, self._log_now(work.session)
-        last = session.exec(select(func.max(AuditEventRow.sequence))).one() or 0
+        connection = session.connection()
+        last = connection.scalar(_LENGTH) or 0
         if last != log.size:
             raise Tampered(
                 "The audit log has another length than was signed; nothing more is recorded, so nothing is done.",
@@ -167,9 +173,10 @@ class Audited:
             )
         done = log.append(work.events)
         rows = [{"sequence": row.sequence, "sealed": row.sealed, "leaf": row.leaf} for row in done.rows]
-        session.exec(insert(AuditEventRow), params=rows)
-        session.exec(insert(CheckpointRow), params=[{"size": done.size, "text": done.checkpoint}])
-        session.merge(AuditStateRow(id=1, frontier=done.frontier))
+        connection.execute(_EVENTS, rows)
+        connection.execute(_CHECKPOINT, {"size": done.size, "text": done.checkpoint})
+        if not connection.execute(_GO_ON, {"new": done.frontier}).rowcount:
+            connection.execute(insert(AuditStateRow), {"id": 1, "frontier": done.frontier})
         self._log = (done.frontier, log.after(done))
 
 

@@ -6,24 +6,32 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, func, update
-from sqlalchemy.orm import load_only
+from sqlalchemy import Engine, bindparam, func, update
 from sqlmodel import Session, col, select
-from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway.store.audited import Events
-from gateway.store.contents import Contents, Remembered, unpack
+from gateway.store.contents import Contents, Remembered
+from gateway.store.layers import blocks, open_contents
 from gateway.store.owners import Owner
 from gateway.store.pulls import Pulls
 from gateway.store.tables import BlockRow, PageRow, PullRow, SourceKeyRow, TwinRow, TwinSourceRow
 from gateway.store.values import Changes, Pull, StoredResource
-from gateway.store.writing import Writing, block_place, pick_fresh
+from gateway.store.writing import Writing, pick_fresh
 from security.keys import KeyRing
 
-__all__ = ["Blocks", "index_of_blocks"]
+__all__ = ["Blocks"]
 
 _AT_ONCE = 5_000  # names in one statement; SQLite takes 32,766
-_INDEX: Any = (BlockRow.twin, BlockRow.source, BlockRow.version, BlockRow.created, BlockRow.contents)
+
+_OWNERS = select(TwinRow.id, TwinRow.version, TwinRow.key).where(
+    col(TwinRow.id).in_(bindparam("names", expanding=True))
+)
+_HOME: Any = select(SourceKeyRow.version).where(col(SourceKeyRow.source) == bindparam("of_source"))
+_LAST: Any = select(func.max(BlockRow.id))
+_SO_FAR = select(TwinSourceRow.twin, TwinSourceRow.resources, TwinSourceRow.facts, TwinSourceRow.refusals).where(
+    col(TwinSourceRow.source) == bindparam("of_source"),
+    col(TwinSourceRow.twin).in_(bindparam("names", expanding=True)),
+)
 
 
 class Blocks(Pulls):
@@ -66,7 +74,7 @@ class Blocks(Pulls):
             if row is None or mapped is None:
                 raise ValueError("only a landed page can be mapped")
             work.record(events)
-            self._count_pages(session, row, counts)
+            self._count_pages(session, row.id, row.source, counts)
             session.exec(update(PageRow).where(*page).values(mapped=True))
             return self._append(session, pull.source, writes, unlinked, now)
 
@@ -78,7 +86,7 @@ class Blocks(Pulls):
         unlinked: Sequence[StoredResource],
         now: datetime,
     ) -> Changes:
-        last = session.exec(select(func.max(BlockRow.id))).one() or 0
+        last = session.connection().scalar(_LAST) or 0
         writing = Writing(source, now, last + 1)
         owners, counts = self._owners(session, writes), _counts(session, source, writes)
         held, home = self._held(session, owners.values()), self._home(session, source)
@@ -113,51 +121,30 @@ class Blocks(Pulls):
     def _owners(self, session: Session, twins: Iterable[str]) -> dict[str, Owner]:
         owners = {}
         for names in _batches(twins):
-            columns = select(TwinRow.id, TwinRow.version, TwinRow.key).where(col(TwinRow.id).in_(names))
-            owners.update({twin: self._owner(twin, version, key) for twin, version, key in session.exec(columns)})
+            rows = session.connection().execute(_OWNERS, {"names": names})
+            owners.update({twin: self._owner(session, twin, version, key) for twin, version, key in rows})
         return owners
 
     def _home(self, session: Session, source: str) -> Owner:
-        row = session.get(SourceKeyRow, source)
-        if row is None:
-            raise KeyError(source)
-        return self._source(row)
+        version = session.connection().scalar(_HOME, {"of_source": source})
+        return Owner(source, version or 0, self._source_key(session, source))
 
     def _held(self, session: Session, owners: Iterable[Owner]) -> dict[str, Contents]:
         """Say what each twin holds now: remembered, or read from the contents of its blocks."""
-        held, unread = {}, {}
-        for owner in owners:
-            known = self._remembered.get(owner.name, owner.version)
-            held[owner.name] = {} if known is None else known
-            if known is None and owner.version:  # at version 0 there is nothing to read
-                unread[owner.name] = owner
-        for names in _batches(unread):
-            for row in session.exec(index_of_blocks().where(col(BlockRow.twin).in_(names))):
-                if row.twin is not None:
-                    _add(held[row.twin], unread[row.twin], row)
-        for name, owner in unread.items():
-            self._remembered.keep(name, owner.version, held[name])
-        return held
+        return {owner.name: self._contents(session, owner, owner.name, BlockRow.twin == owner.name) for owner in owners}
 
     def _held_unlinked(self, session: Session, owner: Owner) -> Contents:
-        known = self._remembered.get(_stray(owner.name), owner.version)
-        if known is not None:
-            return known
-        held: Contents = {}
-        for row in session.exec(index_of_blocks().where(col(BlockRow.twin).is_(None), BlockRow.source == owner.name)):
-            _add(held, owner, row)
-        self._remembered.keep(_stray(owner.name), owner.version, held)
-        return held
+        return self._contents(
+            session, owner, _stray(owner.name), col(BlockRow.twin).is_(None), BlockRow.source == owner.name
+        )
 
-
-def index_of_blocks() -> SelectOfScalar[BlockRow]:
-    """Select blocks without their resources, which need not be read to see what is there."""
-    return select(BlockRow).options(load_only(*_INDEX)).order_by(col(BlockRow.id))
-
-
-def _add(held: Contents, owner: Owner, row: BlockRow) -> None:
-    place = block_place(row.id, row.version, row.created, "contents")
-    held.update((entry.name, entry) for entry in unpack(owner.key.open(row.contents, place)))
+    def _contents(self, session: Session, owner: Owner, name: str, *which: Any) -> Contents:
+        known = self._remembered.get(name, owner.version)
+        if known is None:
+            found = blocks(session, *which, contents=True) if owner.version else []  # at version 0 nothing is there
+            known = Contents(open_contents(owner.key, block) for block in found)
+            self._remembered.keep(name, owner.version, known)
+        return known
 
 
 def _end_of(resource: StoredResource) -> StoredResource:
@@ -173,8 +160,7 @@ def _counts(session: Session, source: str, twins: Iterable[str]) -> dict[str, tu
     """Say how much each twin has of a source so far: resources, facts, refusals."""
     found: dict[str, tuple[int, int, int]] = {}
     for names in _batches(twins):
-        columns = select(TwinSourceRow.twin, TwinSourceRow.resources, TwinSourceRow.facts, TwinSourceRow.refusals)
-        rows = session.exec(columns.where(TwinSourceRow.source == source, col(TwinSourceRow.twin).in_(names)))
+        rows = session.connection().execute(_SO_FAR, {"of_source": source, "names": names})
         found.update((twin, (resources, facts, refusals)) for twin, resources, facts, refusals in rows)
     return found
 

@@ -2,7 +2,8 @@
 see it.
 
 Beside each sealed block stands its sealed contents: 40 bytes a resource, namely hashes of its name and of its version
-(16 bytes each, of SHA-256) and its number of facts and of refusals. Read in order, they tell what is current.
+(16 bytes each, of SHA-256) and its number of facts and of refusals. Read in order, they tell what is current. The
+contents of merged blocks stand one behind the other, so that this stays true.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ __all__ = ["Contents", "Entry", "Remembered", "entry_of", "name_of", "pack", "un
 
 _RECORD = struct.Struct(">16s16sII")
 _HASH_BYTES = 16
-_REMEMBERED = 400_000  # entries, of about 250 bytes each in memory
+_REMEMBERED = 100 * 1024 * 1024  # bytes
+_ENTRY_BYTES = 250  # of an unpacked entry, about
+_ASKED = 64  # names, after which unpacking all is cheaper than searching
 
 
 class Entry(NamedTuple):
@@ -31,8 +34,44 @@ class Entry(NamedTuple):
     refusals: int
 
 
-Contents = dict[bytes, Entry]
-"""The current entry of each resource, by name."""
+class Contents:
+    """The current entry of each resource of an owner, by name.
+
+    What is stored stays packed, and a name is searched in it: a value that comes by itself asks for one of tens of
+    thousands. Once much has been asked, as a pull does, it is unpacked.
+    """
+
+    __slots__ = ("_asked", "_entries", "_packed")
+
+    def __init__(self, packed: Iterable[bytes] = ()) -> None:
+        """Begin with the packed contents of an owner's blocks, oldest first."""
+        self._packed = list(packed)
+        self._entries: dict[bytes, Entry] = {}  # newer than what is packed
+        self._asked = 0
+
+    @property
+    def bytes_held(self) -> int:
+        """About how much memory this takes."""
+        return sum(map(len, self._packed)) + _ENTRY_BYTES * len(self._entries)
+
+    def get(self, name: bytes) -> Entry | None:
+        """Return the current entry of a name, `None` where there is none."""
+        found = self._entries.get(name)
+        if found is not None or not self._packed:
+            return found
+        self._asked += 1
+        if self._asked > _ASKED:
+            stored = {entry.name: entry for packed in self._packed for entry in unpack(packed)}
+            self._packed, self._entries = [], {**stored, **self._entries}
+            return self._entries.get(name)
+        return next((entry for packed in reversed(self._packed) if (entry := _search(packed, name))), None)
+
+    def __contains__(self, name: bytes) -> bool:
+        return self.get(name) is not None
+
+    def note(self, entry: Entry) -> None:
+        """Take an entry for the current one of its name."""
+        self._entries[entry.name] = entry
 
 
 def entry_of(resource: StoredResource) -> Entry:
@@ -61,6 +100,14 @@ def unpack(data: bytes) -> Iterator[Entry]:
     return (Entry(*record) for record in _RECORD.iter_unpack(data))
 
 
+def _search(packed: bytes, name: bytes) -> Entry | None:
+    """Find the last entry of a name; what only looks like it, across two fields, is passed over."""
+    place = packed.rfind(name)
+    while place >= 0 and place % _RECORD.size:
+        place = packed.rfind(name, 0, place + _HASH_BYTES - 1)
+    return Entry(*_RECORD.unpack_from(packed, place)) if place >= 0 else None
+
+
 class _Holding(NamedTuple):
     version: int
     size: int  # when it was kept: the contents grow in place
@@ -86,8 +133,9 @@ class Remembered:
     def keep(self, owner: str, version: int, contents: Contents) -> None:
         """Remember an owner, and forget those that were not used for longest."""
         before = self._owners.pop(owner, None)
-        self._size += len(contents) - (before.size if before else 0)
-        self._owners[owner] = _Holding(version, len(contents), contents)
+        size = contents.bytes_held
+        self._size += size - (before.size if before else 0)
+        self._owners[owner] = _Holding(version, size, contents)
         while self._size > self._limit and len(self._owners) > 1:
             self._size -= self._owners.popitem(last=False)[1].size
 

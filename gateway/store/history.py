@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import groupby
+from typing import Any
 
-import msgspec
+from sqlalchemy import func
 from sqlmodel import col, select
-from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway.store.blocks import Blocks
+from gateway.store.layers import Layer, blocks, open_layers, read_resources
 from gateway.store.tables import BlockRow, SourceKeyRow, TwinRow, TwinSourceRow
-from gateway.store.values import ListedRefusal, StoredResource, TwinRecord, TwinVersion
-from gateway.store.writing import block_place
-from security.vault import SealingKey
+from gateway.store.values import ListedRefusal, StoredResource, TwinNews, TwinRecord, TwinVersion
 
-__all__ = ["History", "read_block"]
-
-_block = msgspec.msgpack.Decoder(tuple[StoredResource, ...])
+__all__ = ["History"]
 
 
 class History(Blocks):
@@ -34,31 +31,45 @@ class History(Blocks):
             row = session.get(TwinRow, twin)
             if row is None:
                 raise KeyError(twin)
-            statement = _blocks().where(BlockRow.twin == twin)
+            which: list[Any] = [BlockRow.twin == twin]
             if as_of is not None:
-                statement = statement.where(BlockRow.created <= as_of)
-            blocks, key = session.exec(statement).all(), self._twin_key(session, twin)
+                which.append(func.coalesce(BlockRow.begun, BlockRow.created) <= as_of)
+            found, key = blocks(session, *which, sealed=True), self._twin_key(session, twin)
+        layers = [one for block in found for one in open_layers(key, block) if as_of is None or one.created <= as_of]
+        current, history = _latest(layers)
         return TwinRecord(
             id=twin,
-            version=max((block.version for block in blocks), default=0),
+            version=max((layer.version for layer in layers), default=0),
             created=row.created,
-            resources=_latest(key, blocks),
-            history=sum(block.count for block in blocks),
+            resources=current,
+            history=history,
             as_of=as_of,
         )
+
+    def twin_news(self, twin: str, after: int) -> TwinNews:
+        """Open what came to a twin after a version, and count what it has: all that is read to go on from there.
+
+        Record the access as for `twin_record`. Raises `KeyError` as that does.
+        """
+        with self._reading() as session:
+            owner = self._owners(session, [twin])[twin]
+            counts = select(TwinSourceRow.source, TwinSourceRow.resources).where(TwinSourceRow.twin == twin)
+            sources = {source: count for source, count in session.exec(counts) if count}
+            newer = (BlockRow.twin == twin, BlockRow.version > after)
+            found = blocks(session, *newer, sealed=True) if owner.version > after else []
+        layers = [layer for block in found for layer in open_layers(owner.key, block) if layer.version > after]
+        return TwinNews(owner.version, sum(sources.values()), frozenset(sources), tuple(read_resources(layers)))
 
     def twin_versions(self, twin: str) -> list[TwinVersion]:
         """Open what each version of a twin brought, oldest first. Raises `KeyError` as `twin_record` does."""
         with self._reading() as session:
             key = self._twin_key(session, twin)
-            blocks = session.exec(_blocks().where(BlockRow.twin == twin)).all()
+            found = blocks(session, BlockRow.twin == twin, sealed=True)
+        layers = (layer for block in found for layer in open_layers(key, block))
         versions = []
-        for version, group in groupby(blocks, key=lambda block: block.version):
+        for version, group in groupby(layers, key=lambda layer: layer.version):
             parts = list(group)
-            places = (block_place(part.id, part.version, part.created, "sealed") for part in parts)
-            opened = (read_block(key.open(part.sealed, place)) for part, place in zip(parts, places, strict=True))
-            resources = tuple(resource for block in opened for resource in block)
-            versions.append(TwinVersion(version, parts[0].created, parts[0].source, resources))
+            versions.append(TwinVersion(version, parts[0].created, parts[0].source, tuple(read_resources(parts))))
         return versions
 
     def unlinked(self, source: str) -> tuple[StoredResource, ...]:
@@ -67,8 +78,9 @@ class History(Blocks):
             row = session.get(SourceKeyRow, source)
             if row is None:
                 return ()
-            blocks = session.exec(_blocks().where(col(BlockRow.twin).is_(None), BlockRow.source == source)).all()
-        return _latest(self._source(row).key, blocks)
+            found = blocks(session, col(BlockRow.twin).is_(None), BlockRow.source == source, sealed=True)
+            key = self._source(session, row).key
+        return _latest(layer for block in found for layer in open_layers(key, block))[0]
 
     def refusals(self, source: str | None = None, reason: str | None = None) -> Iterator[ListedRefusal]:
         """Walk all current refusals, of one source or for one reason where told; one twin is opened at a time."""
@@ -88,21 +100,14 @@ class History(Blocks):
             return list(session.exec(statement).all())
 
 
-def read_block(opened: bytes) -> tuple[StoredResource, ...]:
-    """Read the resources of one opened block."""
-    return _block.decode(opened)
-
-
-def _blocks() -> SelectOfScalar[BlockRow]:
-    return select(BlockRow).order_by(col(BlockRow.id))
-
-
-def _latest(key: SealingKey, blocks: Iterable[BlockRow]) -> tuple[StoredResource, ...]:
+def _latest(layers: Iterable[Layer]) -> tuple[tuple[StoredResource, ...], int]:
+    """Return what is current after some layers, and how many versions of resources they hold."""
     current: dict[tuple[str, str], StoredResource] = {}
-    for block in blocks:
-        sealed = key.open(block.sealed, block_place(block.id, block.version, block.created, "sealed"))
-        current.update({(r.source, r.key): r for r in read_block(sealed)})
-    return tuple(resource for resource in current.values() if not resource.moved)
+    count = 0
+    for resource in read_resources(layers):
+        current[resource.source, resource.key] = resource
+        count += 1
+    return tuple(resource for resource in current.values() if not resource.moved), count
 
 
 def _listed(

@@ -12,17 +12,17 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
-from sqlalchemy import delete, func
+from sqlalchemy import bindparam, delete, func, insert, update
 from sqlmodel import Session, col, select
 
 from gateway.pull.page import Page
 from gateway.store.audited import Events
-from gateway.store.blocks import index_of_blocks
+from gateway.store.compaction import EVERY, compact
 from gateway.store.contents import name_of, unpack
-from gateway.store.history import History, read_block
+from gateway.store.history import History
+from gateway.store.layers import blocks, open_contents, open_layers, read_resources
 from gateway.store.tables import ArrivalRow, AttentionRow, BlockRow, PageRow, PullRow, StreamMemoRow
 from gateway.store.values import Changes, Pull, StoredResource
-from gateway.store.writing import block_place
 from gateway.stream.delivery import Delivery
 from security.vault import Place
 
@@ -30,6 +30,31 @@ __all__ = ["Lanes"]
 
 _LISTENING = "listening"
 _read_page = msgspec.msgpack.Decoder(Page)
+
+
+_LANE = select(PullRow.id, PullRow.pages).where(
+    col(PullRow.source) == bindparam("of_source"), col(PullRow.state) == _LISTENING
+)
+_WAITING: Any = (
+    select(func.count())
+    .select_from(PageRow)
+    .join(PullRow, col(PullRow.id) == col(PageRow.pull))
+    .where(col(PullRow.source) == bindparam("of_source"), col(PullRow.state) == _LISTENING)
+)
+_PULLED: Any = (
+    select(PullRow.id)
+    .where(col(PullRow.source) == bindparam("of_source"), col(PullRow.state) == "done")
+    .order_by(col(PullRow.started).desc())
+    .limit(1)
+)
+_STANDING = select(_WAITING.scalar_subquery(), _PULLED.scalar_subquery())
+_LANDED = update(PullRow).where(col(PullRow.id) == bindparam("of_pull")).values(pages=bindparam("new_pages"))
+_ARRIVAL = select(ArrivalRow.source).where(
+    col(ArrivalRow.source) == bindparam("of_source"), col(ArrivalRow.key) == bindparam("of_key")
+)
+_WANTS = (
+    update(AttentionRow).where(col(AttentionRow.twin) == bindparam("of_twin")).values(version=bindparam("new_version"))
+)
 
 
 class Lanes(History):
@@ -40,7 +65,7 @@ class Lanes(History):
 
         A repeat is counted in the ledger of the lane ("repeats"), and its memo is kept all the same.
         """
-        key = self._blind.of(f"delivery to {delivery.source}", delivery.key)
+        key = bytes.fromhex(self._blind.of(f"delivery to {delivery.source}", delivery.key))
         with self.transaction() as work:
             session = work.session
             self._make_source(session, delivery.source, now)
@@ -48,27 +73,17 @@ class Lanes(History):
                 self._keep_memo(session, delivery.source, *delivery.memo)
             if not delivery.entries:
                 return True  # a memo alone: nothing in it can come twice
-            row = self._lane(session, delivery.source)
-            if row is None:
-                row = PullRow(
-                    id=str(uuid4()),
-                    source=delivery.source,
-                    started=now,
-                    state=_LISTENING,
-                    pages=0,
-                    mapped=0,
-                    fhir_version="",
-                )
-                session.add(row)
-                session.flush()
-            if session.get(ArrivalRow, (delivery.source, key)) is not None:
-                self._count_pages(session, row, {"repeats": 1}, pages=0)
+            pull, pages = self._known_lane(session, delivery.source) or self._make_lane(session, delivery.source, now)
+            connection = session.connection()
+            if connection.execute(_ARRIVAL, {"of_source": delivery.source, "of_key": key}).first() is not None:
+                self._count_pages(session, pull, delivery.source, {"repeats": 1}, pages=0)
                 return False
-            session.add(ArrivalRow(source=delivery.source, key=key, arrived=now))
-            row.pages += 1
-            body = msgspec.msgpack.encode(Page(row.pages, delivery.what, delivery.entries, ""))
-            sealed = self._source_key(session, row.source).seal(body, _page(row.id, row.pages))
-            session.add_all([row, PageRow(pull=row.id, number=row.pages, mapped=False, sealed=sealed)])
+            connection.execute(insert(ArrivalRow), {"source": delivery.source, "key": key})
+            number = pages + 1
+            connection.execute(_LANDED, {"of_pull": pull, "new_pages": number})
+            body = msgspec.msgpack.encode(Page(number, delivery.what, delivery.entries, ""))
+            sealed = self._source_key(session, delivery.source).seal(body, _page(pull, number))
+            connection.execute(insert(PageRow), {"pull": pull, "number": number, "mapped": False, "sealed": sealed})
             work.record(events)
             return True
 
@@ -94,9 +109,13 @@ class Lanes(History):
 
     def waiting(self, source: str) -> int:
         """Count the deliveries of a source that are landed and not mapped yet."""
-        lane = select(PullRow.id).where(PullRow.source == source, PullRow.state == _LISTENING)
+        return self.standing(source)[0]
+
+    def standing(self, source: str) -> tuple[int, str]:
+        """Count the deliveries of a source that wait, and name its newest finished pull ("" for none)."""
         with self._reading() as session:
-            return session.exec(select(func.count()).select_from(PageRow).where(col(PageRow.pull).in_(lane))).one()
+            [(waiting, pulled)] = session.connection().execute(_STANDING, {"of_source": source})
+            return waiting, pulled or ""
 
     def waiting_pages(
         self, source: str, *, leaving_out: Collection[int] = (), deliveries: int, entries: int = 2000
@@ -104,18 +123,19 @@ class Lanes(History):
         """Open the deliveries that have waited longest: so many at most, and no more behind so many entries."""
         found: list[Page] = []
         with self._reading() as session:
-            row = self._lane(session, source)
-            if row is None:
+            lane = self._known_lane(session, source)
+            if lane is None:
                 return []
-            key = self._source_key(session, source)
-            statement = select(PageRow.number).where(PageRow.pull == row.id).order_by(col(PageRow.number))
-            numbers = [n for n in session.exec(statement).all() if n not in leaving_out]
-            for number in numbers[:deliveries]:
-                page = select(PageRow.sealed).where(PageRow.pull == row.id, PageRow.number == number)
-                sealed = session.exec(page).one()
-                found.append(_read_page.decode(key.open(sealed, _page(row.id, number))))
-                if sum(len(page.entries) for page in found) >= entries:
-                    break
+            key, pull = self._source_key(session, source), lane[0]
+            statement = select(PageRow.number, PageRow.sealed).where(PageRow.pull == pull)
+            if leaving_out:
+                statement = statement.where(col(PageRow.number).not_in(leaving_out))
+            statement = statement.order_by(col(PageRow.number)).limit(deliveries)
+            with session.connection().execute(statement) as rows:
+                for number, sealed in rows:
+                    found.append(_read_page.decode(key.open(sealed, _page(pull, number))))
+                    if sum(len(page.entries) for page in found) >= entries:
+                        break
         return found
 
     def absorb(
@@ -135,19 +155,29 @@ class Lanes(History):
         """
         with self.transaction() as work:
             session = work.session
-            row = self._lane(session, source)
-            if row is None:
+            lane, connection = self._known_lane(session, source), session.connection()
+            if lane is None:
                 raise KeyError(source)
-            pages = (col(PageRow.pull) == row.id, col(PageRow.number).in_(numbers))
-            if session.exec(select(func.count()).select_from(PageRow).where(*pages)).one() != len(set(numbers)):
+            pages = delete(PageRow).where(col(PageRow.pull) == lane[0], col(PageRow.number).in_(numbers))
+            if numbers and connection.execute(pages).rowcount != len(set(numbers)):
                 raise ValueError("only deliveries that wait can be mapped")
             work.record(events)
-            self._count_pages(session, row, counts, len(numbers))
-            session.exec(delete(PageRow).where(*pages))
+            self._count_pages(session, lane[0], source, counts, len(numbers))
             changes = self._append(session, source, writes, unlinked, now)
             for twin, version in changes.twins.items():
-                session.merge(AttentionRow(twin=twin, version=version))
+                if version % EVERY == 0:
+                    compact(session, self._twin_key(session, twin), BlockRow.twin == twin)
+                if not connection.execute(_WANTS, {"of_twin": twin, "new_version": version}).rowcount:
+                    connection.execute(insert(AttentionRow), {"twin": twin, "version": version})
+            if unlinked and (home := self._home(session, source)).version % EVERY == 0:
+                compact(session, home.key, col(BlockRow.twin).is_(None), BlockRow.source == source)
             return changes
+
+    def compact(self, twin: str, events: Events = ()) -> None:
+        """Merge the small blocks of a twin into larger ones, where there are many; whatever is read stays the same."""
+        with self.transaction() as work:
+            work.record(events)
+            compact(work.session, self._twin_key(work.session, twin), BlockRow.twin == twin)
 
     def wanting_attention(self) -> list[str]:
         """List the twins that deliveries have changed and that were not attended to since."""
@@ -166,28 +196,42 @@ class Lanes(History):
         What is not there costs a look into an index that is mostly in memory; nothing is opened for it.
         """
         found: dict[str, StoredResource] = {}
+        keys = list(keys)
+        if not keys:
+            return found
         with self.transaction() as work:
             session = work.session
             if twin is None:
                 owner = self._home(session, source)
                 contents = self._held_unlinked(session, owner)
-                rows = index_of_blocks().where(col(BlockRow.twin).is_(None), BlockRow.source == source)
+                which: tuple[Any, ...] = (col(BlockRow.twin).is_(None), BlockRow.source == source)
             else:
                 owner = self._owners(session, [twin])[twin]
                 contents = self._held(session, [owner])[twin]
-                rows = index_of_blocks().where(BlockRow.twin == twin)
+                which = (BlockRow.twin == twin,)
             wanted = {name: key for key in keys if (name := name_of(source, key)) in contents}
-            for row in reversed(session.exec(rows).all() if wanted else []):
-                place = block_place(row.id, row.version, row.created, "contents")
-                here = {entry.name for entry in unpack(owner.key.open(row.contents, place))} & wanted.keys()
+            for block in reversed(blocks(session, *which, contents=True) if wanted else []):
+                here = {entry.name for entry in unpack(open_contents(owner.key, block))} & wanted.keys()
                 if not here:
                     continue
                 keys_here = {wanted.pop(name) for name in here}
-                sealed = owner.key.open(row.sealed, block_place(row.id, row.version, row.created, "sealed"))
-                found.update((r.key, r) for r in read_block(sealed) if r.key in keys_here and r.source == source)
+                [whole] = blocks(session, BlockRow.id == block.id, sealed=True)
+                resources = read_resources(open_layers(owner.key, whole))
+                found.update((r.key, r) for r in resources if r.key in keys_here and r.source == source)
                 if not wanted:
                     break
         return {key: resource for key, resource in found.items() if not resource.moved}
+
+    def _known_lane(self, session: Session, source: str) -> tuple[str, int] | None:
+        """Return the id of a lane, and how many deliveries it was given so far."""
+        row = session.connection().execute(_LANE, {"of_source": source}).first()
+        return None if row is None else (row[0], row[1])
+
+    def _make_lane(self, session: Session, source: str, now: datetime) -> tuple[str, int]:
+        row = PullRow(id=str(uuid4()), source=source, started=now, state=_LISTENING, pages=0, mapped=0, fhir_version="")
+        session.add(row)
+        session.flush()
+        return row.id, 0
 
     def _lane(self, session: Session, source: str) -> PullRow | None:
         return session.exec(select(PullRow).where(PullRow.source == source, PullRow.state == _LISTENING)).first()

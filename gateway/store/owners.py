@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
-from sqlmodel import Session
+from sqlalchemy import bindparam
+from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway.store.audited import Audited
 from gateway.store.tables import SourceKeyRow, TwinRow
@@ -24,6 +27,10 @@ class Owner:
     key: SealingKey
 
 
+_KEY_OF_TWIN = select(TwinRow.key).where(col(TwinRow.id) == bindparam("name"))
+_KEY_OF_SOURCE = select(SourceKeyRow.key).where(col(SourceKeyRow.source) == bindparam("name"))
+
+
 class Owners(Audited):
     """Makes and opens the keys of twins and sources."""
 
@@ -34,30 +41,48 @@ class Owners(Audited):
         session.flush()
         return twin
 
-    def _owner(self, twin: str, version: int, key: bytes) -> Owner:
-        return Owner(twin, version, self._vault.open_key(_twin(twin), WrappedKey(key)))
+    def _owner(self, session: Session, twin: str, version: int, key: bytes) -> Owner:
+        return Owner(twin, version, self._open(session, _twin(twin), key))
 
     def _twin_key(self, session: Session, twin: str) -> SealingKey:
-        row = session.get(TwinRow, twin)
-        if row is None:
-            raise KeyError(twin)  # ids come from this store: a stranger is a mistake of ours
-        return self._owner(twin, row.version, row.key).key
+        """Open the key of a twin. `KeyError` for a stranger: ids come from this store, so it is a mistake of ours."""
+        return self._key(session, _twin(twin), _KEY_OF_TWIN, twin)
 
-    def _source(self, row: SourceKeyRow) -> Owner:
-        return Owner(row.source, row.version, self._vault.open_key(_source(row.source), WrappedKey(row.key)))
+    def _source(self, session: Session, row: SourceKeyRow) -> Owner:
+        return Owner(row.source, row.version, self._open(session, _source(row.source), row.key))
 
     def _source_key(self, session: Session, source: str) -> SealingKey:
-        row = session.get(SourceKeyRow, source)
-        if row is None:
-            raise KeyError(source)
-        return self._source(row).key
+        return self._key(session, _source(source), _KEY_OF_SOURCE, source)
+
+    def _key(self, session: Session, owner: str, statement: SelectOfScalar[bytes], name: str) -> SealingKey:
+        opened: SealingKey | None = _opened(session).get(owner)
+        if opened is not None:
+            return opened
+        key: Any = session.connection().scalar(statement, {"name": name})
+        if key is None:
+            raise KeyError(name)
+        return self._open(session, owner, key)
+
+    def _open(self, session: Session, owner: str, key: bytes) -> SealingKey:
+        """Open a key once for each session, that is, for one operation."""
+        keys = _opened(session)
+        if owner not in keys:
+            keys[owner] = self._vault.open_key(owner, WrappedKey(key))
+        return keys[owner]
 
     def _make_source(self, session: Session, source: str, now: datetime) -> None:
         """Make the key of a source at its first pull."""
-        if session.get(SourceKeyRow, source) is None:
+        try:
+            self._source_key(session, source)
+        except KeyError:
             key = self._vault.new_key(_source(source))
             session.add(SourceKeyRow(source=source, created=now, version=0, key=key))
             session.flush()
+
+
+def _opened(session: Session) -> dict[str, SealingKey]:
+    keys: dict[str, SealingKey] = session.info.setdefault("keys", {})
+    return keys
 
 
 def _twin(twin: str) -> str:

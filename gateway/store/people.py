@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import func
+from sqlalchemy import bindparam, func
 from sqlmodel import Session, col, select
 
 from gateway.store.audited import Events
@@ -20,6 +21,8 @@ from security.vault import Place
 __all__ = ["People"]
 
 _read_person = msgspec.msgpack.Decoder(Person)
+_VERSION: Any = select(TwinRow.version).where(col(TwinRow.id) == bindparam("of_twin"))
+_LINK: Any = select(PatientLinkRow.twin).where(col(PatientLinkRow.patient) == bindparam("of_patient"))
 _SHOWN = 10  # how many known ids an error names
 
 
@@ -69,8 +72,9 @@ class People(Owners):
     def twin_of(self, source: str, patient: str) -> str | None:
         """Say which twin a patient of a source is, or `None` where that patient is not known."""
         with self._reading() as session:
-            link = session.get(PatientLinkRow, self._patient(source, patient))
-            return link.twin if link else None
+            session.flush()  # a link of this very transaction counts
+            twin: str | None = session.connection().scalar(_LINK, {"of_patient": self._patient(source, patient)})
+            return twin
 
     def find_twin(self, start: str) -> str:
         """Complete the start of a twin's id. Raises `UnknownName` where there is none, `Misuse` for several."""
@@ -90,10 +94,10 @@ class People(Owners):
     def twin_version(self, twin: str) -> int:
         """Say which version of a twin is the newest. Raises `KeyError` for an id that `find_twin` does not give."""
         with self._reading() as session:
-            row = session.get(TwinRow, twin, populate_existing=True)
-            if row is None:
+            version: int | None = session.connection().scalar(_VERSION, {"of_twin": twin})
+            if version is None:
                 raise KeyError(twin)
-            return row.version
+            return version
 
     def twins(self) -> list[TwinSummary]:
         """List all twins, oldest first, with counts. Nothing is opened."""

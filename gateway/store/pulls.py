@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
-from sqlalchemy import delete, func
+from sqlalchemy import Integer, bindparam, delete, func, update
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -24,6 +24,12 @@ __all__ = ["Pulls"]
 
 _read_page = msgspec.msgpack.Decoder(Page)
 _read_certificate = msgspec.json.Decoder(Certificate)
+_LEDGER: Any = select(PullRow.ledger).where(col(PullRow.id) == bindparam("of_pull"))
+_COUNT = (
+    update(PullRow)
+    .where(col(PullRow.id) == bindparam("of_pull"))
+    .values(ledger=bindparam("new_ledger"), mapped=col(PullRow.mapped) + bindparam("more", type_=Integer))
+)
 _UNFINISHED: tuple[PullState, ...] = ("fetching", "mapping")
 
 
@@ -143,13 +149,13 @@ class Pulls(Owners):
         work.session.add(row)
         return self._pull(work.session, row)
 
-    def _count_pages(self, session: Session, row: PullRow, counts: Mapping[str, Any], pages: int = 1) -> None:
+    def _count_pages(self, session: Session, pull: str, source: str, counts: Mapping[str, Any], pages: int = 1) -> None:
         """Add what pages brought to the ledger of their pull."""
-        key, place = self._source_key(session, row.source), Place("pull", row.id, "ledger")
-        before = msgspec.json.decode(key.open(row.ledger, place)) if row.ledger else {}
-        row.ledger = key.seal(msgspec.json.encode(_sum(before, counts)), place)
-        row.mapped += pages
-        session.add(row)
+        key, place, connection = self._source_key(session, source), Place("pull", pull, "ledger"), session.connection()
+        kept = connection.scalar(_LEDGER, {"of_pull": pull})
+        before = msgspec.json.decode(key.open(kept, place)) if kept else {}
+        ledger = key.seal(msgspec.json.encode(_sum(before, counts)), place)
+        connection.execute(_COUNT, {"of_pull": pull, "new_ledger": ledger, "more": pages})
 
     def _pull(self, session: Session, row: PullRow) -> Pull:
         key = self._source_key(session, row.source)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlmodel import Session, col, select
+from sqlalchemy import bindparam, insert, update
+from sqlmodel import col, select
 
 from gateway.store.audited import Events
 from gateway.store.owners import Owners
@@ -15,14 +16,32 @@ from security.vault import Place
 __all__ = ["States"]
 
 
+_NAMED = (
+    col(StateRow.twin) == bindparam("of_twin"),
+    col(StateRow.model) == bindparam("of_model"),
+    col(StateRow.kind) == bindparam("of_kind"),
+)
+_STATE = select(StateRow.revision, StateRow.updated, StateRow.twin_version, StateRow.sealed).where(*_NAMED)
+_REVISION = select(StateRow.revision).where(*_NAMED)
+_REPLACE = (
+    update(StateRow)
+    .where(*_NAMED, col(StateRow.revision) == bindparam("after"))
+    .values({name: bindparam(f"new_{name}") for name in ("revision", "updated", "twin_version", "sealed")})
+)
+
+
 class States(Owners):
     """Saves the living part of a twin and gives it back."""
 
     def state(self, twin: str, model: str, kind: StateKind) -> SavedState | None:
         """Open what is kept of a kind, or `None` where nothing is yet."""
         with self._reading() as session:
-            row = session.get(StateRow, (twin, model, kind), populate_existing=True)
-            return self._state(session, row) if row else None
+            row = session.connection().execute(_STATE, _name(twin, model, kind)).first()
+            if row is None:
+                return None
+            revision, updated, twin_version, sealed = row
+            content = self._twin_key(session, twin).open(sealed, _place(twin, model, kind, revision))
+            return SavedState(revision, updated, twin_version, content)
 
     def save_state(
         self,
@@ -41,24 +60,19 @@ class States(Owners):
         Returns `False`, and keeps and records nothing, where somebody else was faster: read again and decide again.
         """
         with self.transaction() as work:
-            session = work.session
-            row = session.get(StateRow, (twin, model, kind), populate_existing=True)
-            if (row.revision if row else 0) != after:
+            session, name = work.session, _name(twin, model, kind)
+            connection = session.connection()
+            if not after and connection.scalar(_REVISION, name) is not None:
+                return False
+            sealed = self._twin_key(session, twin).seal(content, _place(twin, model, kind, after + 1))
+            row = {"revision": after + 1, "updated": now, "twin_version": twin_version, "sealed": sealed}
+            if not after:
+                connection.execute(insert(StateRow), {"twin": twin, "model": model, "kind": kind, **row})
+            elif not connection.execute(
+                _REPLACE, {**name, "after": after, **{f"new_{key}": value for key, value in row.items()}}
+            ).rowcount:
                 return False
             work.record(events)
-            sealed = self._twin_key(session, twin).seal(content, _place(twin, model, kind, after + 1))
-            session.merge(
-                StateRow(
-                    twin=twin,
-                    model=model,
-                    kind=kind,
-                    revision=after + 1,
-                    updated=now,
-                    twin_version=twin_version,
-                    sealed=sealed,
-                )
-            )
-            session.flush()
             return True
 
     def states(self, kind: StateKind) -> list[tuple[str, str]]:
@@ -71,10 +85,9 @@ class States(Owners):
             )
             return [(twin, model) for twin, model in rows.all()]
 
-    def _state(self, session: Session, row: StateRow) -> SavedState:
-        place = _place(row.twin, row.model, row.kind, row.revision)
-        content = self._twin_key(session, row.twin).open(row.sealed, place)
-        return SavedState(row.revision, row.updated, row.twin_version, content)
+
+def _name(twin: str, model: str, kind: StateKind) -> dict[str, str]:
+    return {"of_twin": twin, "of_model": model, "of_kind": kind}
 
 
 def _place(twin: str, model: str, kind: str, revision: int) -> Place:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from sqlalchemy import inspect
+from sqlalchemy import Connection, insert, inspect, text
 from sqlmodel import Session, SQLModel
 
 from gateway.store.database import faults, open_engine
@@ -17,12 +17,14 @@ from gateway.store.outbox import Outbox
 from gateway.store.people import People
 from gateway.store.runs import Runs
 from gateway.store.states import States
-from gateway.store.tables import SCHEMA, TRIGGERS, MetaRow
+from gateway.store.tables import COLUMNS, SCHEMA, TRIGGERS, ArrivalRow, MetaRow
 from security.audit import Signer
 from security.errors import BadSettings, Sealed
 from security.keys import KeyRing
 
 __all__ = ["Store"]
+
+_ARRIVAL = "arrival"  # until schema 2
 
 
 class Store(Lanes, People, Runs, States, Outbox):
@@ -90,10 +92,24 @@ def _prepare(session: Session, keyring: KeyRing, now: datetime) -> str:
         )
     if _public(keyring, meta["log-id"]) != meta["audit-key"]:
         raise Sealed("The key file is not the one of this store.", hint="Put the key file of this store beside it.")
-    if int(meta["schema"]) < SCHEMA:  # each version so far only added tables
-        SQLModel.metadata.create_all(connection)
+    if int(meta["schema"]) < SCHEMA:
+        _bring_up(connection)
         session.merge(MetaRow(name="schema", value=str(SCHEMA)))
     return meta["log-id"]
+
+
+def _bring_up(connection: Connection) -> None:
+    """Give an older store's tables what they lack; all of it becomes true with the commit, or nothing."""
+    SQLModel.metadata.create_all(connection)
+    for table, columns in COLUMNS.items():
+        there = {column["name"] for column in inspect(connection).get_columns(table)}
+        for name in columns.keys() - there:
+            connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
+    if inspect(connection).has_table(_ARRIVAL):
+        rows = connection.execute(text(f"SELECT source, key FROM {_ARRIVAL}")).all()  # noqa: S608 - a name of ours
+        if rows:
+            connection.execute(insert(ArrivalRow), [{"source": s, "key": bytes.fromhex(key)} for s, key in rows])
+        connection.exec_driver_sql(f"DROP TABLE {_ARRIVAL}")
 
 
 def _public(keyring: KeyRing, log_id: str) -> str:

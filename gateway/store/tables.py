@@ -15,6 +15,7 @@ from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
 __all__ = [
+    "COLUMNS",
     "SCHEMA",
     "TRIGGERS",
     "ArrivalRow",
@@ -39,12 +40,16 @@ __all__ = [
     "TwinSourceRow",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of these tables; a store with a higher one was written by a newer fhirtwin.
 
 1: the first. 2: adds tables only (`state`, `arrival`, `stream_memo`, `attention`), so that a store of 1 becomes one of
-2 by making them.
+2 by making them. 3: adds the columns `COLUMNS`, which may be empty; `arrived` takes the place of `arrival`, whose keys
+were text.
 """
+
+COLUMNS = {"block": {"first": "INTEGER", "begun": "VARCHAR(27)"}}
+"""What an older store's tables are given, by table: columns and their types."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -173,7 +178,8 @@ class BlockRow(SQLModel, table=True):
     """Resources of one page, one owner: raw and outcomes in `sealed`, a short index of them in `contents`.
 
     `twin` is empty for resources that belong to no twin; the key is then the source's. `version` is the owner's version
-    that this block belongs to.
+    that this block belongs to. Of several that were merged it is the last one, as are `created` and `source`; `first`
+    and `begun` are then version and time of the first one (gateway.store.compaction).
     """
 
     __tablename__: ClassVar[str] = "block"
@@ -184,6 +190,8 @@ class BlockRow(SQLModel, table=True):
     version: int
     created: datetime = Field(sa_type=Instant)
     count: int
+    first: int | None = None
+    begun: datetime | None = Field(default=None, sa_type=Instant)
     contents: bytes = Field(sa_type=LargeBinary)
     sealed: bytes = Field(sa_type=LargeBinary)
 
@@ -238,13 +246,16 @@ class OutboxRow(SQLModel, table=True):
 
 
 class ArrivalRow(SQLModel, table=True):
-    """A delivery that arrived by itself, so that it does not arrive twice; `key` is a keyed hash of what names it."""
+    """A delivery that arrived by itself, so that it does not arrive twice; `key` is a keyed hash of what names it.
 
-    __tablename__: ClassVar[str] = "arrival"
+    These are kept for good, in as few bytes as they take: one of them is there for each value of a sensor.
+    """
+
+    __tablename__: ClassVar[str] = "arrived"
+    __table_args__: ClassVar[dict[str, bool]] = {"sqlite_with_rowid": False}
 
     source: str = Field(primary_key=True, foreign_key="source_key.source")
-    key: str = Field(primary_key=True)
-    arrived: datetime = Field(sa_type=Instant)
+    key: bytes = Field(primary_key=True, sa_type=LargeBinary)
 
 
 class StreamMemoRow(SQLModel, table=True):

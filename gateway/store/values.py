@@ -25,6 +25,7 @@ __all__ = [
     "SavedState",
     "StateKind",
     "StoredResource",
+    "TwinNews",
     "TwinRecord",
     "TwinSummary",
     "TwinVersion",
@@ -170,6 +171,16 @@ class TwinRecord:
     def refusals(self) -> Iterator[Refusal]:
         """Walk all current refusals."""
         return (refusal for resource in self.resources for refusal in resource.refusals)
+
+
+@dataclass(frozen=True, slots=True)
+class TwinNews:
+    """What came to a twin since a version, in order, and up to which version; `held` counts its current resources."""
+
+    version: int
+    held: int
+    sources: frozenset[str]
+    resources: tuple[StoredResource, ...]
 
 
 @dataclass(frozen=True, slots=True)

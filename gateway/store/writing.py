@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import insert, update
-from sqlmodel import Session
+from sqlalchemy import bindparam, insert, update
+from sqlmodel import Session, col
 
 from gateway.store.contents import Contents, Entry, entry_of, pack
+from gateway.store.layers import block_place
 from gateway.store.owners import Owner
 from gateway.store.tables import BlockRow, TwinRow, TwinSourceRow
 from gateway.store.values import StoredResource
-from security.vault import Place
 
-__all__ = ["Fresh", "Writing", "block_place", "pick_fresh"]
+__all__ = ["Fresh", "Writing", "pick_fresh"]
 
 _BLOCK_BYTES = 1024 * 1024  # of raw: what has to be opened at once to read one resource
 
+_NAMES = ("twin", "source")
+_BLOCKS, _NEW_COUNTS = insert(BlockRow), insert(TwinSourceRow)
+_TWINS = (
+    update(TwinRow)
+    .where(col(TwinRow.id) == bindparam("of_twin"))
+    .values(version=bindparam("new_version"), updated=bindparam("new_updated"))
+)
+_COUNTS = (
+    update(TwinSourceRow)
+    .where(col(TwinSourceRow.twin) == bindparam("of_twin"), col(TwinSourceRow.source) == bindparam("of_source"))
+    .values({name: bindparam(f"new_{name}") for name in ("resources", "facts", "refusals")})
+)
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -39,14 +51,9 @@ def pick_fresh(resources: Iterable[StoredResource], held: Contents) -> list[Fres
         entry = entry_of(resource)
         before = held.get(entry.name)
         if before is None or before.version != entry.version:
-            held[entry.name] = entry
+            held.note(entry)
             fresh.append(Fresh(resource, entry, before))
     return fresh
-
-
-def block_place(number: int, version: int, created: datetime, column: str) -> Place:
-    """Bind a block's bytes to its number, its version and its time, so that no past can be made up by moving rows."""
-    return Place("block", f"{number}:{version}:{created.astimezone(UTC).isoformat()}", column)
 
 
 @dataclass
@@ -80,7 +87,7 @@ class Writing:
             }
             self.blocks.append(block)
         if twin is not None:
-            self.twins.append({"id": twin, "version": version, "updated": self.now})
+            self.twins.append({"of_twin": twin, "new_version": version, "new_updated": self.now})
 
     def add_counts(self, twin: str, so_far: tuple[int, int, int] | None, fresh: Sequence[Fresh]) -> None:
         """Bring up to date how much of a twin this source gave: resources, facts and refusals that are current."""
@@ -93,19 +100,24 @@ class Writing:
             "facts": facts + sum(f.entry.facts for f in fresh) - sum(before.facts for before in replaced),
             "refusals": refusals + sum(f.entry.refusals for f in fresh) - sum(before.refusals for before in replaced),
         }
-        (self.counts if so_far else self.new_counts).append(row)
+        if so_far:
+            self.counts.append(
+                {f"of_{name}" if name in _NAMES else f"new_{name}": value for name, value in row.items()}
+            )
+        else:
+            self.new_counts.append(row)
 
     def write(self, session: Session) -> None:
         """Write all rows, in one statement for each table."""
         session.flush()
         for statement, rows in (
-            (insert(BlockRow), self.blocks),
-            (update(TwinRow), self.twins),
-            (insert(TwinSourceRow), self.new_counts),
-            (update(TwinSourceRow), self.counts),
+            (_BLOCKS, self.blocks),
+            (_TWINS, self.twins),
+            (_NEW_COUNTS, self.new_counts),
+            (_COUNTS, self.counts),
         ):
             if rows:
-                session.exec(statement, params=rows)
+                session.connection().execute(statement, rows)
         session.expire_all()  # what this transaction read before is not true any more
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +20,7 @@ from gateway.deliver.warning import Delivered, deliver_warnings, message_of
 from gateway.events import Hub
 from gateway.home import Home
 from gateway.stream.told import Tell
-from gateway.warnings import assess, watched_models
+from gateway.warnings import Assessed, assess, follow, watched_models
 from security.errors import Fault
 from twin_engine import Missing
 
@@ -30,12 +31,16 @@ _AGAIN_SECONDS = 300.0  # a third of the time after which a warning that nobody 
 
 
 class _Seen(NamedTuple):
-    """What looking at one twin with one model brought: whether warnings stand, changes by kind, each as it is told."""
+    """What looking at one twin with one model brought: whether warnings stand, changes by kind, each as it is told.
 
-    is_assessed: bool
-    stands: bool
-    changes: Mapping[str, int]
-    messages: tuple[bytes, ...]
+    `is_followed` tells that it took a step only.
+    """
+
+    is_assessed: bool = False
+    is_followed: bool = False
+    stands: bool = False
+    changes: Mapping[str, int] = MappingProxyType({})
+    messages: tuple[bytes, ...] = ()
 
 
 class Attention:
@@ -74,12 +79,12 @@ class Attention:
 
     async def drain(self) -> None:
         """Look at all that wait, and deliver what is due."""
-        await self._look_at_all()
+        await self.look_at_all()
         await self._deliver("")
 
     async def _run_looking(self) -> None:
         while True:
-            await self._look_at_all()
+            await self.look_at_all()
             try:
                 async with asyncio.timeout(_RETRY_SECONDS):  # asyncio.wait_for may swallow a cancellation
                     await self._there.wait()
@@ -103,7 +108,8 @@ class Attention:
                 await self._deliver(self._due.pop())
             self._is_due.clear()
 
-    async def _look_at_all(self) -> None:
+    async def look_at_all(self) -> None:
+        """Look at all that wait."""
         while self._queue:
             twin = self._queue.popleft()
             self._queued.discard(twin)  # what changes from here on is a reason to look again
@@ -114,23 +120,19 @@ class Attention:
         self._there.clear()
 
     async def _look_at(self, twin: str) -> None:
-        version = self._home.store.twin_version(twin)
-        failed = stands = has_news = False
-        for model in self._models:
-            try:
-                seen = await asyncio.to_thread(_see, self._home, twin, model)
-            except Exception as error:  # whatever a model does to one twin must not stop the others
-                failed = True
-                self._count_fault(twin, model, error)
+        stands = has_news = False
+        told = await asyncio.to_thread(_look, self._home, twin, self._models)
+        for model, seen in zip(self._models, told, strict=True):
+            if isinstance(seen, Exception):
+                self._count_fault(twin, model, seen)
                 continue
             self.counts["assessed" if seen.is_assessed else "not assessed"] += 1
+            self.counts["followed"] += seen.is_followed
             self._publish(twin, model, seen)
             stands, has_news = stands or seen.stands, has_news or bool(seen.changes)
         self._standing.pop(twin, None)
         if stands:
             self._standing[twin] = time.monotonic()
-        if not failed:  # else it wants attention still, after a restart at the latest
-            await asyncio.to_thread(self._home.store.attended, twin, version)
         if has_news:
             self._due.add(twin)
             self._is_due.set()
@@ -169,14 +171,46 @@ class Attention:
         self._tell("fault", f"twin {twin[:8] or 'any'}: {what}: {said}", {"code": code})
 
 
+def _look(home: Home, twin: str, models: Sequence[str]) -> list[_Seen | Exception]:
+    """Look at a twin with each model, and note that somebody has; not where one failed: then it is wanted still."""
+    told: list[_Seen | Exception] = []
+    followed = _follow(home, twin, models)
+    version = home.store.twin_version(twin) if None in followed else 0
+    for model, step in zip(models, followed, strict=True):
+        try:
+            told.append(step or _see(home, twin, model))
+        except Exception as error:  # whatever a model does to one twin must not stop the others
+            told.append(error)
+    seen = [one for one in told if isinstance(one, _Seen)]
+    if None in followed and len(seen) == len(models):
+        home.store.attended(twin, version)
+    return told
+
+
+def _follow(home: Home, twin: str, models: Sequence[str]) -> list[_Seen | None]:
+    """Look where it takes a step only, with one sync for all models; `None` for those that need all of the past.
+
+    Where something goes wrong nothing of it is kept: it is met again, and told, when all of the past is gone through.
+    """
+    try:
+        with home.store.transaction():
+            found = [follow(home, twin, model) for model in models]
+            if None not in found:
+                home.store.attended(twin, home.store.twin_version(twin))
+    except Exception:
+        return [None for _ in models]
+    return [None if one is None else _seen(one, is_followed=True) for one in found]
+
+
 def _see(home: Home, twin: str, model: str) -> _Seen:
     found = assess(home, twin, model)
-    if isinstance(found, Missing):
-        return _Seen(False, False, {}, ())
+    return _Seen() if isinstance(found, Missing) else _seen(found)
+
+
+def _seen(found: Assessed, *, is_followed: bool = False) -> _Seen:
     changes = Counter[str](change.kind for change in found.changes)
-    return _Seen(
-        True, bool(found.standing), changes, tuple(message_of(twin, model, change) for change in found.changes)
-    )
+    messages = tuple(message_of(found.twin, found.model, change) for change in found.changes)
+    return _Seen(True, is_followed, bool(found.standing), changes, messages)
 
 
 def _deliver(home: Home, twin: str) -> list[Delivered]:

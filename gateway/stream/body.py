@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from gateway.pull.bundle import NotReadError, read_bundle, read_head
 from gateway.pull.page import Entry
+from gateway.stream.resources import deletion
 
 __all__ = ["Body", "read_body"]
 
 
 @dataclass(frozen=True)
 class Body:
-    """The resources in a body, and how many entries of a Bundle have none (deletions, outcomes)."""
+    """The resources in a body, with deletions as refused ones, and how many entries of a Bundle hold neither."""
 
     entries: tuple[Entry, ...]
     without: int = 0
@@ -31,12 +32,13 @@ def read_body(data: bytes, *, is_lines: bool, version: str = "") -> Body:
     if read_head(data).resourceType != "Bundle":
         return Body((Entry(data.strip(), version=version),))
     items = read_bundle(data).entry
-    entries = tuple(
-        _entry(raw, full_url=item.fullUrl, version=version)
-        for item in items
-        if (raw := bytes(item.resource)) and item.search.mode != "outcome"
-    )
-    return Body(entries, len(items) - len(entries))
+    entries = []
+    for item in items:
+        if (raw := bytes(item.resource)) and item.search.mode != "outcome":
+            entries.append(_entry(raw, full_url=item.fullUrl, version=version))
+        elif deleted := item.deletes:
+            entries.append(deletion(deleted))
+    return Body(tuple(entries), len(items) - len(entries))
 
 
 def _entry(raw: bytes, *, full_url: str = "", version: str = "") -> Entry:

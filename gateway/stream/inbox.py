@@ -131,22 +131,38 @@ class Inbox:
     async def map_all(self) -> None:
         """Map all that waits now."""
         for source in self._sources:
-            if source in self._home.settings.sources:
-                while (mapped := await asyncio.to_thread(self._map, source)) is not None:
+            if source not in self._home.settings.sources:
+                continue
+            while True:
+                mapped, waiting, pulled = await asyncio.to_thread(self._map_next, source)
+                await self._set_waiting(source, waiting)
+                if mapped is not None:
                     self._note(mapped)
                     self._people_since[source] |= mapped.has_people
-                    await self._recount(source)
-                await self._recount(source)
-                await self._adopt(source)
+                if mapped is None or not waiting:
+                    break
+            await self._adopt(source, pulled)
 
-    async def _adopt(self, source: str) -> None:
+    async def _adopt(self, source: str, pulled: str) -> None:
         """Map what came before its patient, where patients may have become known since the last time."""
-        last = await asyncio.to_thread(self._home.store.last_pull, source)
-        if not self._people_since[source] and self._pulled.get(source) == (last.id if last else ""):
+        if not self._people_since[source] and self._pulled.get(source) == pulled:
             return
-        self._people_since[source], self._pulled[source] = False, last.id if last else ""
+        self._people_since[source], self._pulled[source] = False, pulled
         while (mapped := await asyncio.to_thread(adopt, self._home, source)) is not None:
             self._note(mapped)
+
+    def _map_next(self, source: str) -> tuple[Mapped | None, int, str]:
+        """Map the next deliveries, and tell how many still wait, and which pull was the last."""
+        mapped, (waiting, pulled) = None, self._standing(source)
+        if waiting > 0:
+            mapped = self._map(source)
+            waiting, pulled = self._standing(source)
+        return mapped, waiting, pulled
+
+    def _standing(self, source: str) -> tuple[int, str]:
+        """Ask the store how many wait: another process may map them, too. Those given up do not hold up others."""
+        waiting, pulled = self._home.store.standing(source)
+        return waiting - len(self._given_up[source]), pulled
 
     def _map(self, source: str) -> Mapped | None:
         """Map the next deliveries; one that we fail on is left waiting, is told, and holds up no others."""
@@ -189,11 +205,9 @@ class Inbox:
             self._hub.publish("twin", {"id": twin, "version": version})
         self.attention.want(mapped.changed)
 
-    async def _recount(self, source: str) -> None:
-        """Ask the store how many wait: another process may map them, too. Those given up do not hold up others."""
-        waiting = await asyncio.to_thread(self._home.store.waiting, source)
+    async def _set_waiting(self, source: str, waiting: int) -> None:
         async with self._room:
-            self._waiting[source] = waiting - len(self._given_up[source])
+            self._waiting[source] = waiting
             self._room.notify_all()
 
 

@@ -15,7 +15,7 @@ from gateway.home import Home, now
 from gateway.pull.bundle import head_of
 from gateway.pull.page import Entry
 from gateway.stream.delivery import Delivery
-from mappers import Unreadable, as_fhir_version, detect_version, read_json
+from mappers import Unreadable, as_fhir_version, choose_version, possible_versions, read_json
 from security.audit import System, import_event
 
 __all__ = ["Landing"]
@@ -75,10 +75,11 @@ class Landing:
         """
         settings = self._home.settings.sources.get(delivery.source)
         told = settings.fhir_version if settings else None
-        found = detect_version(_readable(delivery.entries))
-        if told is None and found is None and (last := self._home.store.last_pull(delivery.source)):
-            found = as_fhir_version(last.fhir_version)
-        is_other = told is not None and found is not None and found != told
+        possible = possible_versions(_readable(delivery.entries))
+        last = self._home.store.last_pull(delivery.source) if told is None else None
+        pulled = as_fhir_version(last.fhir_version) if last else None
+        found = pulled if not possible or pulled in possible else choose_version(possible)
+        is_other = told is not None and bool(possible) and told not in possible
         made = []
         for entry in delivery.entries:
             head = None if entry.problem else head_of(entry.raw)

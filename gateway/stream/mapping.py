@@ -19,12 +19,13 @@ from gateway.home import Home, now
 from gateway.ingest import recorded, understand
 from gateway.pull.page import Entry, Page
 from gateway.store import StoredResource
+from gateway.stream.awaited import map_again, note_missing, recall, waiting_for
 from gateway.stream.version import Version, version_of
 from mappers import MAPPING, Unreadable, read_json, subject_of
 from mappers.identity import Person, read_person
 from mappers.ledger import Ledger
 
-__all__ = ["Mapped", "map_waiting", "recall"]
+__all__ = ["Mapped", "map_waiting"]
 
 _NOWHERE = (0, 0)  # pages are numbered from 1: no occurrence in the batch is the one to map
 
@@ -66,14 +67,15 @@ def map_waiting(home: Home, source: str, *, leaving_out: Collection[int] = (), d
         outdated = {key for key, one in newest.items() if _is_outdated_patient(home, source, one)}
         census = Census(source, settings.base_url if settings else "", unasked=True)
         census.read(_without(pages, newest, outdated))
-        recall(home, census)
+        waiting = waiting_for(home, census)
+        used = recall(home, census)
         known = {patient for patient in census.people if home.store.twin_of(source, patient)}
         census.settle(home)
         outdated |= _outdated(home, census, [one for key, one in newest.items() if key not in outdated])
         census.last = {key: _NOWHERE if key in outdated else one.place for key, one in newest.items()}
 
         writes: dict[str, list[StoredResource]] = defaultdict(list)
-        unlinked: list[StoredResource] = []
+        unlinked: list[StoredResource] = used
         ledger = Ledger()
         for page in pages:
             theirs, nobodys, counts = understand(home, source, census, page)
@@ -84,7 +86,9 @@ def map_waiting(home: Home, source: str, *, leaving_out: Collection[int] = (), d
         numbers = tuple(page.number for page in pages)
         events = recorded(home, source, writes)
         done = home.store.absorb(source, numbers, writes, unlinked, ledger.counts(), now=now(), events=events)
-    return Mapped(source, numbers, ledger, done.twins, has_people=bool(census.twins.keys() - known))
+        note_missing(home, census, writes)
+        changed = {**done.twins, **map_again(home, source, census.base, waiting)[1]}
+    return Mapped(source, numbers, ledger, changed, has_people=bool(census.twins.keys() - known))
 
 
 def _together(pages: Sequence[Page]) -> list[Page]:
@@ -132,13 +136,6 @@ def _without(pages: Iterable[Page], newest: Mapping[str, _Occurrence], outdated:
             for index, entry in enumerate(page.entries)
         )
         yield msgspec.structs.replace(page, entries=tuple(entries))
-
-
-def recall(home: Home, census: Census) -> None:
-    """Fetch what resources refer to and what came in earlier deliveries or pulls (a Medication)."""
-    wanted = [name for name in census.users if name not in census.linked]
-    for key, stored in home.store.held(None, census.source, wanted).items():
-        census.linked[key] = read_json(stored.raw)
 
 
 def _is_outdated_patient(home: Home, source: str, one: _Occurrence) -> bool:

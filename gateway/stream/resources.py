@@ -12,7 +12,7 @@ import msgspec
 from gateway.pull.bundle import NotReadError, read_bundle, read_head
 from gateway.pull.page import Entry
 
-__all__ = ["read_resources"]
+__all__ = ["deletion", "read_resources"]
 
 
 def read_resources(body: bytes, place: str) -> tuple[Entry, ...]:
@@ -21,6 +21,11 @@ def read_resources(body: bytes, place: str) -> tuple[Entry, ...]:
     The FHIR version is left to whoever knows what the source speaks.
     """
     return tuple(_cut(body.strip(), place))
+
+
+def deletion(name: str) -> Entry:
+    """Make the entry of a resource that its source has deleted: a refusal, because a deletion is not followed."""
+    return Entry(b"", place=f"deletion of {name}", problem="deleted")
 
 
 def _cut(text: bytes, place: str) -> Iterator[Entry]:
@@ -41,6 +46,8 @@ def _one(text: bytes, place: str) -> Iterator[Entry]:
     for number, item in enumerate(read_bundle(text).entry, 1):
         if (raw := bytes(item.resource)) and item.search.mode != "outcome":
             yield _entry(raw, f"{place} entry {number}", item.fullUrl)
+        elif deleted := item.deletes:
+            yield deletion(deleted)
 
 
 def _array(text: bytes, place: str) -> Iterator[Entry]:

@@ -14,6 +14,7 @@ from gateway.orders import ORDER, plan_of, read_order
 from gateway.outlook import branch_out, keep
 from gateway.web.tried import Shown, build_tried
 from security.errors import Misuse
+from twin_engine.clock import said_of_age
 from twin_engine.dynamic import DynamicModel, PlanInput
 from twin_engine.plan import Plan
 from twin_engine.therapy import BASAL, BOLUS, MEAL, read_therapy
@@ -98,7 +99,8 @@ def run_trial(home: Home, found: Calibrated, said: Mapping[str, str]) -> str:
     if said.get("hours") not in {str(each) for each in _HOURS}:
         raise Misuse("How far to look is none of the hours on offer.", hint="Choose one of the list.")
     result = branch_out(found, plans, minutes=60 * int(said["hours"]))
-    return keep(home, found, result)
+    old = said_of_age(start, found.at, "what-if")
+    return keep(home, found, msgspec.structs.replace(result, assumptions=(*result.assumptions, *old)))
 
 
 def _plan_fields(model: DynamicModel, number: int, said: Mapping[str, str]) -> PlanFields:

@@ -40,7 +40,7 @@ async def read(stream, count):
 
 
 async def test_a_listener_gets_what_is_told_after_it_came():
-    hub = Hub()
+    hub = Hub(0)
     hub.publish("warning", {"id": "a"})
     async with aclosing(hub.listen()) as stream:
         assert b"retry" in (await read(stream, 1))[0]
@@ -49,7 +49,7 @@ async def test_a_listener_gets_what_is_told_after_it_came():
 
 
 async def test_who_was_cut_off_goes_on_after_the_last_event_that_it_saw():
-    hub = Hub()
+    hub = Hub(0)
     for name in "abc":
         hub.publish("warning", name)
     async with aclosing(hub.listen(after=1)) as stream:
@@ -59,7 +59,7 @@ async def test_who_was_cut_off_goes_on_after_the_last_event_that_it_saw():
 
 
 async def test_who_was_away_too_long_or_saw_another_life_of_the_server_is_told_of_the_gap():
-    hub = Hub()
+    hub = Hub(0)
     for number in range(1500):
         hub.publish("warning", number)
     async with aclosing(hub.listen(after=3)) as stream:
@@ -68,13 +68,28 @@ async def test_who_was_away_too_long_or_saw_another_life_of_the_server_is_told_o
         assert b"event: gap" in (await read(stream, 2))[1]
 
 
+async def test_a_number_of_an_earlier_life_is_a_gap_even_where_this_life_has_come_further():
+    earlier = Hub()
+    earlier.publish("warning", "before")
+    async with aclosing(earlier.listen(after=0)) as stream:
+        seen = int((await read(stream, 2))[1].split(b"\n")[0].removeprefix(b"id: "))
+    await asyncio.sleep(0.01)
+    later = Hub()
+    for number in range(20):
+        later.publish("warning", number)
+    async with aclosing(later.listen(after=seen)) as stream:
+        assert b"event: gap" in (await read(stream, 2))[1]
+    async with aclosing(later.listen(after=0)) as stream:
+        assert (await read(stream, 2))[1].endswith(b"data: 0\n\n")
+
+
 async def test_silence_is_told_as_a_sign_of_life():
-    async with aclosing(Hub().listen(heartbeat=0.01)) as stream:
+    async with aclosing(Hub(0).listen(heartbeat=0.01)) as stream:
         assert (await read(stream, 2))[1] == b": alive\n\n"
 
 
 async def test_a_listener_that_does_not_read_is_let_go_and_the_others_are_not_held_up():
-    hub = Hub()
+    hub = Hub(0)
     async with aclosing(hub.listen()) as slow, aclosing(hub.listen()) as quick:
         await read(slow, 1)
         await read(quick, 1)
@@ -86,7 +101,7 @@ async def test_a_listener_that_does_not_read_is_let_go_and_the_others_are_not_he
 
 
 async def test_the_stream_over_http_is_for_who_holds_the_key_and_goes_on_where_it_was_cut(serving):
-    hub = Hub()
+    hub = Hub(0)
     app = Starlette(routes=[events_route(hub, lambda request: request.headers.get("x-key") == "k")])
     hub.publish("warning", {"id": "a"})
     hub.publish("warning", {"id": "b"})

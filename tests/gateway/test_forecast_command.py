@@ -98,6 +98,18 @@ def test_an_earlier_time_does_not_see_what_came_later(ask, sensed):
     assert past["scores"][0]["count"] < now["scores"][0]["count"]
 
 
+def test_the_age_of_the_last_reading_is_told_to_a_machine_too(ask, sensed):
+    first = json.loads(ask("forecast", sensed, "--format", "json")[1])
+    assert "this forecast is of the past, not of now" in first["notes"][0]
+    at = first["result"]["last"].replace("Z", "")
+    assert json.loads(ask("forecast", sensed, "--at", at, "--format", "json")[1])["notes"] == []
+
+
+def test_no_forecast_is_made_from_a_time_that_has_not_come(ask, sensed):
+    status, out = ask("forecast", sensed, "--at", "2099-01-01T00:00:00")
+    assert (status, out) == (2, "")
+
+
 def test_without_a_sensor_it_says_what_is_missing(ask, home, sensed):
     with Home.open(load_settings(home), create=False) as opened:
         other = next(twin.id for twin in opened.store.twins() if twin.id != sensed)

@@ -191,6 +191,16 @@ def test_a_profile_tells_how_old_how_sure_and_what_was_taken_from_a_population(l
     assert max(map(len, ask("profile", text=True).splitlines())) <= 200
 
 
+def test_a_kind_of_facts_is_chosen_by_its_name_and_an_unknown_one_is_no_empty_list(late, ask, capsys):
+    assert names(ask("show", "--kind", "measurement")) == {"body-weight", "creatinine"}
+    own = ["--home", str(late.home.settings.home)]
+    assert main(["show", late.twin, "--kind", "measurment", *own]) == 2
+    assert '"measurement"' in capsys.readouterr().err
+    for command in ("show", "diff"):
+        assert main([command, late.twin, "--limit", "-1", *own]) == 2
+        assert "--limit 0" in capsys.readouterr().err
+
+
 def test_an_unknown_model_is_named_with_those_that_there_are(late, ask, capsys):
     assert ask("profile", "--model", "kidny", text=True, status=2) == ""
 
@@ -276,6 +286,13 @@ def test_a_diff_lists_what_came_what_was_corrected_and_what_was_retracted(correc
     text = ask("diff", "--from", "1", "--to", "2", "--model", "kidney", text=True)
     assert "1.4 mg/dL" in text
     assert "Retracted, status:" in text
+
+
+def test_a_diff_from_later_to_earlier_is_refused_instead_of_telling_of_retractions(corrected, ask, capsys):
+    assert main(["diff", corrected.twin, "--from", "3", "--to", "1", "--home", str(corrected.home.settings.home)]) == 2
+    told = capsys.readouterr()
+    assert "Exchange --from and --to." in told.err
+    assert told.out == ""
 
 
 def test_a_diff_says_why_a_number_moved_and_the_shares_add_up(corrected, ask):

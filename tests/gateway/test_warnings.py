@@ -105,6 +105,10 @@ def test_a_fall_is_warned_of_before_it_is_low_and_reaches_ehr_and_receiver_once(
     issues = ehr.store.all("DetectedIssue")
     assert len(issues) == len(raised) == len(ehr.store.all("RiskAssessment"))
     assert all(issue["status"] == "preliminary" and issue["patient"]["reference"] == "Patient/p1" for issue in issues)
+    last = datetime.fromisoformat(told["last"])
+    soon = next(i for i in issues if "within 30 minutes of the last reading (simulated)" in i["detail"])
+    assert f"Last reading at {last:%H:%M} UTC. Expected at {last + timedelta(minutes=30):%H:%M} UTC" in soon["detail"]
+    assert f"and {last + timedelta(minutes=30):%Y-%m-%dT%H:%M}" in soon["detail"]  # the window ends there
     assert len(receiver.taken) == len(raised)
     body = json.loads(receiver.taken[0][1])
     assert (body["type"], body["data"]["twin"]) == ("warning.raised", twin)
@@ -172,8 +176,31 @@ def test_old_readings_raise_nothing_and_a_past_time_can_be_asked_without_keeping
     _, told = run(capsysbinary, "warnings", "check", twin, "--at", late.isoformat(), "--home", str(home))
     assert told["changes"]
     assert told["delivered"] == []
+    assert told["stale"] is False
+    old = (datetime.now(UTC) + timedelta(minutes=20)).isoformat()
+    _, told = run(capsysbinary, "warnings", "check", twin, "--at", old, "--home", str(home))
+    assert (told["changes"], told["stale"]) == ([], True)
+    assert main(["warnings", "check", twin, "--at", old, "--home", str(home)]) == 0
+    assert b"too old to raise or to end a warning" in capsysbinary.readouterr().out
     _, listed = run(capsysbinary, "warnings", "list", "--home", str(home))
     assert listed == {"warnings": [], "silent": [], "waiting": 0}
+
+
+def test_the_beginning_of_an_id_is_enough_for_every_command_and_nobody_is_said_to_be_nobody(home, twin, capsys):
+    start, own = twin[:6], ["--home", str(home)]
+    assert main(["warnings", "check", start, *own]) == 0
+    assert main(["warnings", "ack", start, "1", *own]) == 0
+    assert main(["warnings", "silence", start, "hyperglycaemia-level-1-30", *own]) == 0
+    capsys.readouterr()
+    assert main(["warnings", "list", start, *own]) == 0
+    told = capsys.readouterr().out
+    assert "seen by os-user:" in told
+    assert "hyperglycaemia-level-1-30 (glucose) is silent until" in told
+    assert main(["warnings", "silence", start, "hyperglycaemia-level-1-30", "--minutes", "0", *own]) == 0
+    assert "silent no more" in capsys.readouterr().out
+    for words in (["list", "zz"], ["ack", "zz", "1"], ["silence", "zz", "hyperglycaemia-level-1-30"]):
+        assert main(["warnings", *words, *own]) == 2
+        assert "no twin of that name" in capsys.readouterr().err
 
 
 def test_people_read_it_in_words(home, twin, capsys):

@@ -165,6 +165,30 @@ class TestWhatIf:
         assert done.json["run"] is None
         assert done.json["result"]["say"]
 
+    def test_the_age_of_the_last_reading_is_told_where_it_is_old(self, ask, twin):
+        done = ask("what-if", twin[:8], "--give", MEAL, "--minutes", "60", "--format", "json")
+        assert done.status == 0, done.err
+        [note] = done.json["notes"]
+        assert "this what-if is of the past, not of now" in note
+        assert note in " ".join(ask("what-if", twin[:8], "--give", MEAL, "--minutes", "60").out.split())
+        last = when(done.json["result"]["at"])
+        fresh = ask(
+            "what-if", twin[:8], "--give", MEAL, "--minutes", "60", "--at", last.isoformat(), "--format", "json"
+        )
+        assert fresh.json["notes"] == []
+        later = (last + timedelta(hours=3)).isoformat()
+        old = ask("what-if", twin[:8], "--give", MEAL, "--minutes", "60", "--at", later, "--format", "json")
+        assert "3 hours old" in old.json["notes"][0]
+
+    @pytest.mark.parametrize("hours", [25, 24 * 365 * 70])
+    def test_no_plan_starts_where_nothing_is_known_of_the_patient_any_more(self, ask, twin, hours):
+        done = ask("what-if", twin[:8], "--give", MEAL, "--minutes", "60", "--format", "json")
+        at = (when(done.json["result"]["at"]) + timedelta(hours=hours)).isoformat()
+        refused = ask("what-if", twin[:8], "--give", MEAL, "--at", at)
+        assert refused.status == 2
+        assert "more than a day older" in refused.err
+        assert refused.out == ""
+
     def test_what_is_kept_of_it_is_nothing_to_write_back(self, ask, twin):
         ask("what-if", twin[:8], "--give", MEAL, "--minutes", "60")
         ask("simulate", twin[:8], "--model", "kidney", "--at", "2026-11-01")

@@ -260,6 +260,32 @@ def test_a_condition_is_present_by_its_status_and_its_end(facts: list[Fact], val
     assert value == (answer.value if isinstance(answer, Found) else answer.why)
 
 
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ([condition("active", "2024")], "imprecise"),  # may have begun in December
+        ([condition("active", "2024-06")], "imprecise"),
+        ([condition("active", "2024-06-15")], "imprecise"),  # that day is not over
+        ([condition("active", "2023")], 1.0),
+        ([condition("active", "2024-07")], "unproven"),
+        ([condition("active", "2024"), condition("active", "2020")], 1.0),
+        ([condition("resolved", "2024")], 0.0),  # whenever it began, it is over
+        ([condition("active", "2020", until="2024")], "imprecise"),  # may have ended in January
+        ([condition("active", "2020", until="2023")], 0.0),
+        ([condition("active", "2020", until="2025")], 1.0),
+    ],
+)
+def test_what_a_partial_date_leaves_open_is_neither_yes_nor_no(facts: list[Fact], said: float | str):
+    answer = ask(DIABETES, *facts)
+    assert said == (answer.value if isinstance(answer, Found) else answer.why)
+
+
+def test_an_event_that_may_be_to_come_is_not_presumed_absent():
+    answer = lack(STROKE, condition("active", "2024", name="stroke"))
+    assert answer.why == "imprecise"
+    assert "recorded with the date 2024, which does not say whether it was so on 2024-06-15" in answer.say
+
+
 def test_absence_is_an_answer_only_where_the_list_is_proven_whole():
     assert "cannot be proven whole" in lack(DIABETES).say
     answer = found(DIABETES, closed=("condition",))
@@ -304,6 +330,12 @@ def drug(status: str, time: str = "2024-01-01", name: str = "atorvastatin", unti
 )
 def test_a_medicine_is_taken_while_its_order_lasts(facts: list[Fact], value: float):
     assert found(STATIN, *facts, closed=("medication",)).value == value
+
+
+@pytest.mark.parametrize("drug_", [drug("active", "2024"), drug("active", "2020", until="2024")])
+def test_a_medicine_whose_dates_leave_it_open_is_neither_taken_nor_not(drug_: Fact):
+    answer = lack(STATIN, drug_, closed=("medication",))
+    assert (answer.why, answer.nearest) == ("imprecise", (drug_,))
 
 
 def test_a_medicine_that_is_not_recorded_may_be_missing_from_the_list():

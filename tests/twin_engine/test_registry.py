@@ -39,7 +39,8 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_our_models_are_found_by_being_in_their_folders():
-    assert set(models()) == {"dalla-man", "glucose", "hovorka", "kidney", "prevent", "ultradian", "uva-padova"}
+    ours = {"dalla-man", "glucose", "glucose-exercise", "hovorka", "kidney", "prevent", "ultradian", "uva-padova"}
+    assert set(models()) == ours
     assert all(isinstance(one, TwinModel) for one in models().values())
 
 

@@ -12,8 +12,8 @@ import pytest
 from security.errors import Misuse
 from tests.twin_engine.washout import LEVEL, Washout
 from twin_engine import Array
-from twin_engine.follow import follow
-from twin_engine.outcome import GRI, Measure, Utility, measures_of, read_utility, usual_utility
+from twin_engine.follow import follow, follow_each
+from twin_engine.outcome import GRI, Measure, Utility, ends, measures_of, read_utility, usual_utility
 from twin_engine.physiology.minimal_glucose import MinimalGlucose
 from twin_engine.plan import Plan, inputs_under
 from twin_engine.scenario import Comparison, counterfactual, what_if
@@ -134,6 +134,18 @@ class TestBranches:
         assert found.at == at
         with pytest.raises(Misuse):  # what is known now would be told to those who did not know it
             what_if(MODEL, track(), (Plan("nothing", at),), at=at, minutes=60)
+
+    def test_a_way_is_the_same_alone_and_among_others(self):
+        laid = [
+            inputs_under(MODEL, plan("", Dose(after(1), "dose", amount)), track().running, NOW, 100)
+            for amount in (0.0, 100.0, 300.0)
+        ]
+        together = list(follow_each(MODEL, track().ensemble, laid, NOW, 5, 3))
+        assert all(
+            np.array_equal(way, follow(MODEL, track().ensemble, each, NOW, 5, 3))
+            for way, each in zip(together, laid, strict=True)
+        )
+        assert not np.array_equal(together[0], together[2])
 
 
 class TestRanking:
@@ -276,6 +288,11 @@ class TestOutcomes:
         assert self.ask("least") == [60.0, 50.0]
         assert self.ask("greatest") == [251.0, 190.0]
         assert self.ask("mean")[1] == pytest.approx(640 / 6)
+
+    @pytest.mark.parametrize("members", [1, 2, 19, 20, 21, 200])
+    def test_the_middle_90_percent_is_that_of_numpy(self, members: int):
+        values = np.random.default_rng(members).normal(100.0, 20.0, members)
+        assert ends(values) == pytest.approx(tuple(np.quantile(values, (0.05, 0.95))), rel=1e-13)
 
     def test_the_glycemia_risk_index_is_that_of_its_paper(self):
         # Klonoff 2023: 3.0 very low + 2.4 low + 1.6 very high + 0.8 high, in percent of the time

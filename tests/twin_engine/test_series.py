@@ -86,6 +86,39 @@ def test_a_value_at_the_end_of_what_a_sensor_tells_is_a_bound():
     assert [(r.value, r.edge) for r in series.readings] == [(40.0, -1), (400.0, 1)]
 
 
+@pytest.mark.parametrize(
+    ("told", "bound", "edge"),
+    [
+        (39, 40.0, -1),  # Dexcom's mark for "low", and for "high"
+        (401, 400.0, 1),
+        (Decimal("39.6342"), 40.0, -1),  # 2.2 mmol/L
+        (34, 40.0, -1),  # LibreView goes on below its own end
+        (450, 400.0, 1),  # a Libre that tells up to 500
+        (Decimal("500.84"), 400.0, 1),  # 27.8 mmol/L
+    ],
+)
+def test_what_a_make_of_sensor_tells_past_the_end_of_others_is_a_bound(told, bound, edge):
+    series = series_of(MODEL, [fact(0, Quantity(Decimal(told), "mg/dL"))])
+    assert [(r.value, r.edge) for r in series.readings] == [(bound, edge)]
+
+
+@pytest.mark.parametrize("code", [0, 1, 5, 12, 19, 502])
+def test_a_code_of_an_error_is_no_bound(code):
+    series = series_of(MODEL, [fact(0, code)])
+    assert (series.readings, reasons(series)) == ((), ["impossible"])
+
+
+def test_a_meter_tells_numbers_past_the_ends_of_a_sensor_and_none_past_its_own():
+    series = series_of(MODEL, [fact(0, 39, name="glucose")])
+    assert [(r.value, r.edge) for r in series.readings] == [(39.0, 0)]
+    assert reasons(series_of(MODEL, [fact(0, 601, name="glucose")])) == ["impossible"]
+
+
+def test_two_makes_that_mark_the_same_low_differently_agree():
+    series = series_of(MODEL, [fact(0, 39), fact(0, 40, origin=elsewhere(0))])
+    assert (values(series), reasons(series)) == ([40.0], ["duplicate"])
+
+
 def test_what_two_sources_tell_alike_counts_once_and_what_they_tell_differently_not_at_all():
     same = series_of(MODEL, [fact(0, 100), fact(0, 100, origin=elsewhere(0))])
     assert (values(same), reasons(same)) == ([100.0], ["duplicate"])
@@ -106,6 +139,31 @@ def test_a_new_level_is_believed_once_three_readings_agree():
 def test_two_jumping_readings_at_the_end_are_held_back():
     series = series_of(MODEL, [fact(5 * n, v) for n, v in enumerate([100, 104, 190, 192])])
     assert (values(series), reasons(series)) == ([100, 104], ["jump", "jump"])
+
+
+def test_two_sensors_that_disagree_and_are_told_in_turn_are_both_not_believed():
+    one = [fact(5 * n, 100 + n) for n in range(12)]
+    other = [fact(5 * n + 2, 160 + n, origin=elsewhere(5 * n + 2)) for n in range(12)]
+    series = series_of(MODEL, [*one, *other])
+    assert (values(series), reasons(series)) == ([], ["conflict"] * 24)
+
+
+def test_two_sensors_that_agree_within_their_error_are_both_believed():
+    one = [fact(5 * n, 100 + n) for n in range(12)]
+    other = [fact(5 * n + 2, 108 + n, origin=elsewhere(5 * n + 2)) for n in range(12)]
+    assert len(values(series_of(MODEL, [*one, *other]))) == 24
+
+
+def test_a_sensor_that_stands_still_for_hours_is_not_believed():
+    told = [fact(5 * n, 110) for n in range(30)]
+    series = series_of(MODEL, [fact(-5, 104), *told, fact(150, 118)])
+    assert (values(series), reasons(series)) == ([104, 118], ["stuck"] * 30)
+    assert len(values(series_of(MODEL, told[:24]))) == 24  # 115 minutes
+
+
+def test_a_sensor_may_stand_at_its_end_for_hours():
+    low = Quantity(Decimal(40), "mg/dL")
+    assert len(values(series_of(MODEL, [fact(5 * n, low) for n in range(40)]))) == 40
 
 
 def test_a_compression_low_is_left_out():
@@ -164,6 +222,15 @@ def test_a_dose_that_two_sources_tell_alike_counts_once_and_one_told_differently
     assert (other.doses, reasons(other)) == ((), ["conflict", "conflict"])
 
 
+def test_a_dose_that_another_source_tells_some_minutes_later_counts_once():
+    late = series_of(MODEL, [bolus(0, 6), bolus(2, 6, origin=elsewhere(2))])
+    assert ([d.amount for d in late.doses], reasons(late)) == ([6.0], ["duplicate"])
+    own = series_of(MODEL, [bolus(0, 6), bolus(2, 6)])  # the same source knows what it says
+    assert [d.amount for d in own.doses] == [6.0, 6.0]
+    apart = series_of(MODEL, [bolus(0, 6), bolus(30, 6, origin=elsewhere(30))])
+    assert [d.amount for d in apart.doses] == [6.0, 6.0]
+
+
 def test_an_order_is_no_dose():
     assert series_of(MODEL, [bolus(0, 6, kind="medication", status="active")]).doses == ()
 
@@ -192,3 +259,11 @@ def test_the_counts_add_up_and_the_order_of_the_facts_does_not_count(told, seed)
     assert len(series.readings) + len(series.doses) + len(series.unbelieved) == len(facts)
     Random(seed).shuffle(facts)  # noqa: S311 - an order, not a secret
     assert series_of(MODEL, facts) == series
+
+
+def test_sensors_in_turn_and_one_that_then_stands_still_are_each_found():
+    turns = [fact(5.0 * number, 120 if number % 2 else 160) for number in range(8)]
+    still = [fact(5.0 * number, 130) for number in range(8, 48)]
+    told = series_of(MODEL, [*turns, *still])
+    assert {one.reason for one in told.unbelieved} == {"conflict", "stuck"}
+    assert len(told.readings) + len(told.unbelieved) == 48

@@ -66,6 +66,9 @@ def _channel(channel: Channel, model: DynamicModel) -> Broken:
     low, high = channel.bounds
     if not (0.0 < channel.sd < math.inf and low < high and channel.per_minute > 0.0):
         yield "channels", f"The channel {channel.name} has no error above zero, no bounds, or no fastest change."
+    least, most = channel.beyond or channel.bounds
+    if not (least <= low and high <= most):
+        yield "channels", f"What other devices tell of {channel.name} lies inside what this one does."
     if not any((wanted.name, wanted.unit) == (channel.name, channel.unit) for wanted in model.yields):
         yield "channels", f"The channel {channel.name} stands for no yield of its name in {channel.unit}."
     if not channel.citation:

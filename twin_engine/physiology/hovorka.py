@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from security.errors import Diverged
 from twin_engine.dynamic import Channel, DynamicModel, PlanInput, State
 from twin_engine.model import Array, Card, Need, Parameter, Range, Yield
 from twin_engine.physiology.glucose_terms import (
@@ -51,8 +52,9 @@ class Hovorka(DynamicModel):
     """Glucose of a person with type 1 diabetes under meals and insulin, ten states, as published in 2004.
 
     It assumes the published person's parameters, whatever the patient's are; only weight and basal rate are theirs. As
-    published, the liver's production may become an uptake under much insulin. Some programs write the excretion by the
-    kidneys without the volume of glucose; here it stands as in the paper.
+    published, the liver's production becomes an uptake under much insulin, and goes on when no glucose is left (5 units
+    without a meal are enough): there the run stops. Some programs write the excretion by the kidneys without the volume
+    of glucose; here it stands as in the paper.
     """
 
     name: ClassVar[str] = "hovorka"
@@ -112,7 +114,10 @@ class Hovorka(DynamicModel):
         ),
         validation="Published with 15 clinical experiments (Hovorka 2004). Nothing was validated here.",
         uncertainty="None is given: one published person has one course.",
-        limits="No exercise, glucagon or illness; values below 40 mg/dL have no meaning. Not for dosing.",
+        limits=(
+            "No exercise, glucagon or illness; values below 40 mg/dL have no meaning, and a plan that takes glucose "
+            "below zero is stopped. Not for dosing."
+        ),
     )
 
     def derive(self, inputs: Mapping[str, float]) -> Mapping[str, float]:
@@ -138,10 +143,15 @@ class Hovorka(DynamicModel):
         return np.tile(state, (len(parameters), 1))
 
     def trace(self, state: Array, plan: Array, every: int) -> tuple[Array, Array]:
-        """Follow an ensemble; glucose in plasma is observed. Raises `Misuse` on a plan outside the bounds."""
+        """Follow an ensemble; glucose in plasma is observed.
+
+        Raises `Misuse` on a plan outside the bounds, and `Diverged` where a state is no number or glucose is below
+        zero.
+        """
         refuse_outside(self, plan)
         after, observed = march(_slopes, state, plan, every, self.substeps, self.measure)
         refuse_diverged(self.name, after, observed, every, detail=(state, plan))
+        _refuse_negative(self.name, observed[:, :, 0], every, detail=(state, plan))
         return after, observed
 
     def measure(self, state: Array) -> Array:
@@ -158,6 +168,19 @@ class Hovorka(DynamicModel):
         moved[:, 0] = value / PER_MMOL * VG * moved[:, 10]
         moved[:, 1] = moved[:, 5] * moved[:, 0] / (K12 + moved[:, 6])
         return moved
+
+
+def _refuse_negative(name: str, seen: Array, every: int, detail: object) -> None:
+    """Stop where more glucose was taken up than there was; `seen` is (points, members)."""
+    below = np.argwhere(seen < 0.0)
+    if len(below):
+        point, member = (int(place) for place in below[0])
+        raise Diverged(
+            f"The model {name} gave a glucose below zero (member {member} of {seen.shape[1]}, minute "
+            f"{(point + 1) * every}).",
+            hint="The published equations do not hold under so much insulin: plan less of it, or more carbohydrate.",
+            detail=detail,
+        )
 
 
 def _without_insulin(q1: Array | float, weight: Array | float) -> Array:

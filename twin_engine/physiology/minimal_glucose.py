@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from twin_engine.dynamic import Channel, DynamicModel, PlanInput, State
+from twin_engine.dynamic import Channel, DynamicModel, PlanInput, State, limits_of
 from twin_engine.model import Array, Card, Need, Parameter, Prior, Yield
-from twin_engine.physiology.minimal_glucose_kernel import KD, KE, follow
+from twin_engine.physiology.minimal_glucose_kernel import ACTION, GLUCOSE, KD, KE, SG, bound, clip, follow
 
 __all__ = ["MinimalGlucose"]
 
@@ -27,12 +27,19 @@ DALLA_MAN = (
     "Dalla Man C, Micheletto F, Lv D, Breton M, Kovatchev B, Cobelli C. The UVA/PADOVA type 1 diabetes simulator: new "
     "features. J Diabetes Sci Technol 2014;8:26-34 (action of insulin in hypoglycaemia)"
 )
+EDGES = (
+    "Dexcom marks lower and higher ones by 39 and 401 (Nightscout, cgm-remote-monitor pull request 7207), some Libre "
+    "systems tell 40 to 500 (Tidepool uploader, freeStyleLibreConstants.js) and LibreView below 2.2 mmol/L (its issue "
+    "1460): what is told from 20 to 501 mg/dL, down from where Dexcom's error codes end, is taken as 40 or less, or as "
+    "400 or more"
+)
 OURS = "population spread and drift as measured on virtual patients, docs/twins.md"
 WEIGHTS = (
     "Fryar CD, et al. Anthropometric reference data for children and adults: United States, 2015-2018. Vital Health "
     "Stat 3(46), 2021"
 )
 
+_LEAST_ACTION = -0.9  # of the glucose effectiveness: with less, glucose would run away
 _HOUR = 12.0**0.5  # a random walk of five minutes, told for one hour
 # Of the random walks of the prototype filter in docs/twins.md: with inflation, and with what nobody logs as noise in
 # the gut, parameters that walk slower forecast better (six virtual patients over ten days, 30 and 60 minutes: 13.0 and
@@ -85,9 +92,9 @@ class MinimalGlucose(DynamicModel):
         State("depot", "Insulin under the skin", "m[iU]/kg", (0.0, 5000.0)),
         State("depot-2", "Insulin under the skin, dissolved", "m[iU]/kg", (0.0, 5000.0)),
         State("plasma-insulin", "Insulin in plasma", "m[iU]/kg", (0.0, 500.0)),
-        State("insulin-action", "Action of insulin above that at rest", "/min", (-0.05, 1.0)),
-        State("plasma-glucose", "Glucose in plasma", "mg/dL", (10.0, 1000.0), noise=6.0),
-        State("sensed-glucose", "Glucose in the interstitium", "mg/dL", (10.0, 1000.0)),
+        State("insulin-action", "Action of insulin above that at rest", "/min", ACTION),
+        State("plasma-glucose", "Glucose in plasma", "mg/dL", GLUCOSE, noise=6.0),
+        State("sensed-glucose", "Glucose in the interstitium", "mg/dL", GLUCOSE),
         State("weight", "Body weight", "kg", (15.0, 300.0)),
         State("resting-insulin", "Insulin at rest", "[iU]/h", (0.0, 20.0)),
     )
@@ -147,6 +154,7 @@ class MinimalGlucose(DynamicModel):
             bounds=(0.0, 300.0),
             why="Policy: more at one sitting is taken for an error of unit.",
             logged=("carbohydrate-intake",),
+            group="meal",
         ),
         PlanInput(
             name="insulin-bolus",
@@ -182,11 +190,13 @@ class MinimalGlucose(DynamicModel):
             unit="mg/dL",
             sd=8.0,
             bounds=(40.0, 400.0),
+            beyond=(20.0, 501.0),
+            within=GLUCOSE,
             per_minute=8.0,
             citation=(
                 "Vettoretti M, et al. Development of an error model for a factory-calibrated continuous glucose "
-                "monitoring sensor with 10-day lifetime. Sensors 2019;19:5320 (sd of 8.1); 40 to 400 mg/dL is what "
-                "sensors tell; a change above 8 mg/dL in a minute is policy, twice what is seen in people"
+                "monitoring sensor with 10-day lifetime. Sensors 2019;19:5320 (sd of 8.1); 40 to 400 mg/dL is what all "
+                f"sensors tell; {EDGES}; a change above 8 mg/dL in a minute is policy, twice what is seen in people"
             ),
         ),
         Channel(
@@ -195,6 +205,7 @@ class MinimalGlucose(DynamicModel):
             unit="mg/dL",
             sd=10.0,
             bounds=(20.0, 600.0),
+            within=GLUCOSE,
             per_minute=20.0,
             citation="ISO 15197:2013: 95 % of meters within 15 mg/dL or 15 %; range as meters tell",
         ),
@@ -227,7 +238,7 @@ class MinimalGlucose(DynamicModel):
         verification=(
             "One minute step agrees with py-replay-bg 1.4.0 to 1e-4 mg/dL over 480 minutes; half the step changes the "
             "course by a third of a sensor's error under a light plan, and by 20 mg/dL with every input at its upper "
-            "bound, where glucose also leaves its range; members of an ensemble are independent to the bit."
+            "bound, where glucose comes to both ends of its range; members of an ensemble are independent to the bit."
         ),
         validation=(
             "On 30 virtual patients of another, larger model (UVA/Padova S2008) whose parameters it was not given, and "
@@ -241,7 +252,9 @@ class MinimalGlucose(DynamicModel):
         limits=(
             "Not for dosing. Exercise, alcohol, illness, glucagon and unlogged meals are not modelled; a forecast "
             "assumes that nothing is eaten or injected but what the plan says. Not for infants or for insulin made by "
-            "the body."
+            "the body. Glucose is told from 10 to 1000 mg/dL: what holds a living body above the one (counter-"
+            "regulation) and below the other (the kidneys) is not modelled, so that an end means this, or further; a "
+            "forecast or a plan that comes to one says so."
         ),
     )
 
@@ -260,13 +273,11 @@ class MinimalGlucose(DynamicModel):
 
     def trace(self, state: Array, plan: Array, every: int) -> tuple[Array, Array]:
         """Follow an ensemble minute by minute; both channels are observed."""
-        width = len(self.states)
-        after, observed = follow(state[:, :width], self.parameters_of(state), plan, every, self.substeps)
-        return self.join(after, state[:, width:]), observed
+        return follow(state, self.parameters_of(state), plan, every, self.substeps)
 
     def measure(self, state: Array) -> Array:
         """Return glucose in the interstitium and in plasma, mg/dL."""
-        return np.ascontiguousarray(state[:, [8, 7]])
+        return state[:, 8:6:-1].copy()
 
     def observe(self, state: Array) -> Array:
         """Return the same, as yields."""
@@ -278,8 +289,18 @@ class MinimalGlucose(DynamicModel):
         moved[:, 7] = moved[:, 8] = value
         return moved
 
+    def natural(self, scaled: Array) -> Array:
+        """Turn logarithms of parameters (members, fitted) into natural units, within their bounds."""
+        limits = limits_of(self)
+        if not limits.logarithms:  # of a variant of this model
+            return super().natural(scaled)
+        found = np.exp(np.ascontiguousarray(scaled))
+        clip(found, limits.parameters[0], limits.parameters[1])
+        return found
+
     def bounded(self, state: Array) -> Array:
         """Keep the states within their bounds, and the lack of insulin above what would let glucose run away."""
-        kept = super().bounded(state)
-        kept[:, 6] = np.maximum(kept[:, 6], -0.9 * np.exp(kept[:, len(self.states) + 1]))
+        kept = np.array(state, dtype=np.float64, order="C")
+        low, high = limits_of(self).states
+        bound(kept, low, high, _LEAST_ACTION, len(self.states) + SG)
         return kept

@@ -126,7 +126,7 @@ def test_the_current_version_of_a_resource_is_found_with_its_owner(store, take, 
 def test_neither_keys_nor_names_of_memos_are_in_plain_text(store, path, at):
     store.accept(delivery("ada.ndjson 12", memo=("ada.ndjson", b"12")), at(0))
     with closing(sqlite3.connect(path)) as file:
-        told = repr([*file.execute("SELECT * FROM arrival"), *file.execute("SELECT * FROM stream_memo")])
+        told = repr([*file.execute("SELECT * FROM arrived"), *file.execute("SELECT * FROM stream_memo")])
     assert "north" in told
     assert "ada" not in told
 
@@ -135,9 +135,32 @@ def test_an_older_store_is_given_the_tables_of_streams(path, reopen, at):
     with reopen():
         pass
     with closing(sqlite3.connect(path)) as file:
-        for table in ("arrival", "stream_memo", "attention"):
+        for table in ("arrived", "stream_memo", "attention"):
             file.execute(f"DROP TABLE {table}")
         file.execute("UPDATE meta SET value = '1' WHERE name = 'schema'")
         file.commit()
     with reopen() as store:
         assert store.accept(delivery("a"), at(0)) is True
+
+
+def test_a_store_of_the_second_schema_still_knows_its_twins_and_what_arrived(path, reopen, at, take, measured, store):
+    twin = store.new_twin(at(0))
+    take({twin: [measured(1)]}, [measured("m")])
+    store.accept(delivery("a"), at(0))
+    store.close()
+    with closing(sqlite3.connect(path)) as file:  # as that version made it
+        file.execute("ALTER TABLE block DROP COLUMN first")
+        file.execute("ALTER TABLE block DROP COLUMN begun")
+        file.execute("CREATE TABLE arrival (source VARCHAR, key VARCHAR, arrived VARCHAR, PRIMARY KEY (source, key))")
+        file.execute("INSERT INTO arrival SELECT source, lower(hex(key)), '2026-11-24T12:00:00.000000Z' FROM arrived")
+        file.execute("DROP TABLE arrived")
+        file.execute("UPDATE meta SET value = '2' WHERE name = 'schema'")
+        file.commit()
+    for _ in range(2):  # once opened it is brought up, and opens again
+        with reopen() as later:
+            assert later.accept(delivery("a"), at(1)) is False
+            assert list(later.twin_record(twin).resources) == [measured(1)]
+            assert [r.key for r in later.unlinked("north")] == ["Observation/m"]
+    with closing(sqlite3.connect(path)) as file:
+        tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert "arrival" not in tables

@@ -4,6 +4,7 @@ import sqlite3
 
 import pytest
 
+from gateway.store.tables import SCHEMA
 from security.errors import Sealed
 
 
@@ -61,4 +62,4 @@ def test_a_store_of_the_first_schema_gets_the_new_tables_and_keeps_its_twins(sto
         assert [t.id for t in again.twins()] == [twin]
         assert again.state(twin, "glucose", "track") is None
     with sqlite3.connect(path) as raw:
-        assert raw.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone() == ("2",)
+        assert raw.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone() == (str(SCHEMA),)

@@ -163,7 +163,8 @@ async def test_a_shuffled_and_doubled_stream_is_the_ordered_one(tmp_path):
             assert counts["facts"] + counts["links"] == 2 + len(given)
             [one] = home.store.twins()
             raised = {warning.rule.name for _, _, w in kept_warnings(home) for warning in w.watch.standing}
-            kept.append((facts_of(home), home.store.state(one.id, "glucose", "track").content, raised))
+            track = msgspec.msgpack.decode(home.store.state(one.id, "glucose", "track").content)["track"]
+            kept.append((facts_of(home), track, raised))
     assert kept[0] == kept[1]
     assert len(kept[0][0]) == 3 + len(readings)
     assert "hypoglycaemia-level-1-30" in kept[0][2]

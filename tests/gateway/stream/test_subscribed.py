@@ -297,11 +297,11 @@ async def test_a_new_token_is_given_to_the_ehr_and_the_old_one_opens_until_then(
         async with twin.up():
             await active(twin)
         (twin.folder / "ward.token").write_text("another-token-of-24-characters-or-more")
+        told = (("Authorization", "Bearer another-token-of-24-characters-or-more"),)
         async with twin.up():
             await happen(ehr, 1)
             await twin.until(lambda: len(twin.came) == 1 and twin.standing.counts.get("renewed"))
-            [kept] = ehr.subscriptions.values()
-            assert kept.asked.headers == (("Authorization", "Bearer another-token-of-24-characters-or-more"),)
+            await twin.until(lambda: [kept.asked.headers for kept in ehr.subscriptions.values()] == [told])
         assert 401 not in {status for _, status in ehr.deliveries}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
@@ -198,6 +199,26 @@ def test_risk_is_symmetric_as_it_was_made_and_counts_over_all_readings():
     assert low[[3, 4]].tolist() == high[[0, 1]].tolist() == [0.0, 0.0]
     assert low[2] + high[2] < 1e-4
     assert lbgi([70.0, 200.0]) == pytest.approx(low[1] / 2.0)  # not over the low ones only
+
+
+def test_simglucose_averages_over_one_side_only_and_we_do_not():
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "distutils Version classes", DeprecationWarning)
+        warnings.filterwarnings("ignore", "pkg_resources is deprecated")
+        from simglucose.analysis.risk import risk_index
+
+    theirs = risk_index(G, len(G))
+    low, high = risk_of(G)
+    assert theirs[:2] == pytest.approx((low[low > 0.0].mean(), high[high > 0.0].mean()))
+    assert theirs[0] > 2.0 * lbgi(G) == pytest.approx(2.0 * 2.192604, abs=1e-5)
+    assert theirs[1] > hbgi(G) + 1.0
+
+
+def test_a_reading_of_exactly_70_adds_nothing_to_the_risk_index_of_glycaemia():
+    # agata takes it for low: its index of the published days is 52.038690, that of iglu and the definition 51.919643.
+    assert gri([70.0, 180.0]) == 0.0
+    at_70 = 100.0 * float(np.mean(G == 70.0))
+    assert gri(G) + 2.4 * at_70 == pytest.approx(52.038690, abs=1e-6)
 
 
 def test_the_average_daily_risk_range_is_over_days_that_have_readings():

@@ -106,3 +106,11 @@ def test_a_plan_outside_the_bounds_and_a_state_that_is_no_number_are_refused():
     state[1, 4] = np.inf
     with pytest.raises(Diverged, match="member 1 of 2"), np.errstate(invalid="ignore"):
         HOVORKA.trace(state, laid(10), 5)
+
+
+@pytest.mark.parametrize("doses", [((10, 1, 5.0),), ((10, 1, 60.0),), ((10, 0, 300.0), (10, 1, 60.0))])
+def test_a_plan_within_the_bounds_never_gives_a_glucose_below_zero(doses: tuple[tuple[int, int, float], ...]):
+    with pytest.raises(Diverged, match=r"hovorka gave a glucose below zero \(member 0 of 2, minute \d+\)") as caught:
+        HOVORKA.trace(started(2), laid(720, *doses), 5)
+    state, plan = caught.value.detail
+    assert (state.shape, plan[10, 1]) == ((2, 11), doses[-1][2])

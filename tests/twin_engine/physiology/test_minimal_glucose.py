@@ -99,7 +99,7 @@ def test_twenty_grams_appear_as_twenty_grams():
     assert rise == pytest.approx(0.9 * 20000.0 / (1.45 * 70.0), rel=0.1)
 
 
-@pytest.mark.parametrize("members", [1, 31, 32, 33, 70])
+@pytest.mark.parametrize("members", [1, 7, 8, 9, 33, 100, 127, 128, 129, 200])
 def test_a_member_has_the_same_bits_alone_and_among_others(members: int):
     drawn = GLUCOSE.start(AT_REST, members, np.random.default_rng(3))
     plan = day(240, (10, "carbohydrate", 50.0), (12, "insulin-bolus", 5.0))
@@ -118,6 +118,54 @@ def test_a_long_trace_is_the_same_as_two_short_ones():
     whole, observed = GLUCOSE.trace(drawn, plan, 5)
     assert np.array_equal(end, whole)
     assert np.array_equal(np.concatenate([first, second]), observed)
+
+
+def plan_at_its_bounds(minutes: int = 480) -> Array:
+    """Every input at its upper bound, a dose each hour."""
+    plan = day(minutes)
+    for column, given in enumerate(GLUCOSE.plan):
+        plan[:, column] = given.bounds[1] if given.kind == "rate" else 0.0
+        if given.kind == "dose":
+            plan[::60, column] = given.bounds[1]
+    return plan
+
+
+@pytest.mark.parametrize("columns", [(0, 1, 2), (0,), (1, 2), ()])
+@pytest.mark.parametrize("substeps", [1, 4])
+def test_within_the_bounds_of_its_plan_glucose_stays_in_its_range_whoever_the_patient_is(columns, substeps):
+    plan = plan_at_its_bounds()
+    plan[:, [column for column in range(3) if column not in columns]] = 0.0
+    drawn = GLUCOSE.start({"body-weight": 15.0, "insulin-basal": 15.0}, 500, np.random.default_rng(8))
+    after, seen = MinimalGlucose(substeps).trace(drawn, plan, 1)
+    low, high = GLUCOSE.states[7].bounds
+    assert low <= seen.min()
+    assert seen.max() <= high
+    assert np.isfinite(after).all()
+
+
+def test_sixty_units_alone_end_at_the_least_that_the_model_tells_and_come_back():
+    plan = day(1440, (0, "insulin-bolus", 60.0))
+    seen = GLUCOSE.trace(one(insulin_sensitivity=4e-3), plan, 5)[1][:, 0, 1]
+    assert seen.min() == 10.0
+    assert seen[-1] > 40.0
+
+
+def test_without_any_insulin_glucose_rises_to_the_most_that_the_model_tells_and_never_turns():
+    """The lack of insulin is so great here that the sum 1 + SG + action would lose its sign."""
+    state = one(insulin_sensitivity=2e-2)
+    state[:, 10] = 15.0  # the basal rate that the patient was at rest under
+    seen = GLUCOSE.trace(state, np.zeros((480, 3)), 5)[1][:, 0, 1]
+    assert (np.diff(seen) >= 0.0).all()
+    assert seen[-1] == 1000.0
+
+
+@pytest.mark.parametrize("column", range(9))
+@pytest.mark.parametrize("lost", [np.inf, -np.inf, np.nan])
+def test_a_bound_hides_no_state_that_is_no_number(column, lost):
+    state = GLUCOSE.start(AT_REST, 3, np.random.default_rng(9))
+    state[1, column] = lost
+    after = GLUCOSE.trace(state, day(10), 5)[0]
+    assert np.isfinite(after).all(axis=1).tolist() == [True, False, True]
 
 
 def test_a_finer_step_changes_a_day_by_less_than_the_error_of_a_sensor():
