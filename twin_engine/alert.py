@@ -5,10 +5,10 @@ become unlikely for a while (hysteresis), so that a probability about the thresh
 threshold is not chosen by us: it is the lowest that gives no more false alarms a day than the operator allows, counted
 on this twin's past, forecast by forecast, as they were made then.
 
-An event is what the consensus calls one: readings past the limit for 15 minutes or longer, ended by 15 minutes on the
-other side (Battelino T, et al. Clinical targets for continuous glucose monitoring data interpretation. Diabetes Care
-2019;42:1593-1603, and Danne T, et al. International consensus on use of continuous glucose monitoring. Diabetes Care
-2017;40:1631-1640).
+An event is what the consensus calls one: readings past the limit for 15 minutes or longer, ended by 15 minutes back
+where glucose belongs, which for level 2 is behind the limit of level 1 (Battelino T, et al. Clinical targets for
+continuous glucose monitoring data interpretation. Diabetes Care 2019;42:1593-1603, and Danne T, et al. International
+consensus on use of continuous glucose monitoring. Diabetes Care 2017;40:1631-1640).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["THRESHOLDS", "Evidence", "Hold", "Rule", "Trial", "likelihood", "rul
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _USUAL = 0.5  # the threshold where no past tells
 _CLEARS = 0.5  # of the threshold: below that, a warning begins to end
-_CALM = 3  # forecasts in a row that have to be below
+_CALM = timedelta(minutes=10)  # that all forecasts have to be below: three of them, of a sensor of five minutes
 _LASTS = timedelta(minutes=15)  # an event, and its end (consensus)
 _BRIDGED = timedelta(minutes=16)  # between readings; over a longer gap nothing is known
 _LEAST_DAYS = 1.0  # of readings before they choose a threshold
@@ -37,6 +37,7 @@ class Rule(msgspec.Struct, frozen=True):
     """One question to a forecast: is `channel` going to be `side` the `limit` within `minutes`?
 
     `severity` is FHIR's detectedissue-severity. The limit itself is not past it for "below", and is not for "above".
+    `back` is where an event is over, by default the limit.
     """
 
     name: str
@@ -47,10 +48,16 @@ class Rule(msgspec.Struct, frozen=True):
     limit: float
     minutes: int
     severity: Literal["high", "moderate", "low"]
+    back: float | None = None
 
     def is_past(self, value: float) -> bool:
         """Say whether a measurement is past the limit."""
         return value < self.limit if self.side == "below" else value > self.limit
+
+    def is_back(self, value: float) -> bool:
+        """Say whether a measurement is where an event ends."""
+        limit = self.limit if self.back is None else self.back
+        return value >= limit if self.side == "below" else value <= limit
 
 
 def rules_of(model: DynamicModel) -> tuple[Rule, ...]:
@@ -59,17 +66,17 @@ def rules_of(model: DynamicModel) -> tuple[Rule, ...]:
     if channel.name != "interstitial-glucose" or channel.unit != "mg/dL":
         return ()
     return tuple(
-        Rule(f"{name}-{minutes}", title, channel.name, channel.unit, side, limit, minutes, severity)
-        for name, title, side, limit, severity in _GLUCOSE
+        Rule(f"{name}-{minutes}", title, channel.name, channel.unit, side, limit, minutes, severity, back)
+        for name, title, side, limit, severity, back in _GLUCOSE
         for minutes in (30, 60)
     )
 
 
-_GLUCOSE: tuple[tuple[str, str, Literal["below", "above"], float, Literal["high", "moderate", "low"]], ...] = (
-    ("hypoglycaemia-level-2", "Glucose below 54 mg/dL", "below", 54.0, "high"),
-    ("hypoglycaemia-level-1", "Glucose below 70 mg/dL", "below", 70.0, "moderate"),
-    ("hyperglycaemia-level-2", "Glucose above 250 mg/dL", "above", 250.0, "moderate"),
-    ("hyperglycaemia-level-1", "Glucose above 180 mg/dL", "above", 180.0, "low"),
+_GLUCOSE: tuple[tuple[str, str, Literal["below", "above"], float, Literal["high", "moderate", "low"], float], ...] = (
+    ("hypoglycaemia-level-2", "Glucose below 54 mg/dL", "below", 54.0, "high", 70.0),
+    ("hypoglycaemia-level-1", "Glucose below 70 mg/dL", "below", 70.0, "moderate", 70.0),
+    ("hyperglycaemia-level-2", "Glucose above 250 mg/dL", "above", 250.0, "moderate", 180.0),
+    ("hyperglycaemia-level-1", "Glucose above 180 mg/dL", "above", 180.0, "low", 180.0),
 )
 
 
@@ -100,15 +107,15 @@ class Hold(msgspec.Struct):
     """Whether a warning stands, with hysteresis. It changes in place."""
 
     stands: bool = False
-    calm: int = 0
+    calm_since: datetime | None = None
 
-    def feel(self, probability: float, threshold: float) -> Literal["raised", "cleared", ""]:
-        """Take the next probability, and say what changed."""
+    def feel(self, at: datetime, probability: float, threshold: float) -> Literal["raised", "cleared", ""]:
+        """Take the probability that a forecast from `at` gave, and say what changed."""
         if not self.stands:
-            self.stands, self.calm = probability >= threshold, 0
+            self.stands, self.calm_since = probability >= threshold, None
             return "raised" if self.stands else ""
-        self.calm = self.calm + 1 if probability < _CLEARS * threshold else 0
-        if self.calm < _CALM:
+        self.calm_since = (self.calm_since or at) if probability < _CLEARS * threshold else None
+        if self.calm_since is None or at - self.calm_since < _CALM:
             return ""
         self.stands = False
         return "cleared"
@@ -154,7 +161,7 @@ class Trial(msgspec.Struct):
     events: int = 0
     minutes: float = 0.0  # that the readings cover
     since: datetime | None = None  # readings are past the limit from here on
-    back: datetime | None = None  # an event goes on, and readings are on the right side from here on
+    back: datetime | None = None  # an event goes on, and readings are back from here on
     happening: bool = False
     last: datetime | None = None
 
@@ -166,7 +173,7 @@ class Trial(msgspec.Struct):
     def look(self, at: datetime, probability: float) -> None:
         """Take the probability that a forecast at a reading's time gave."""
         for count, threshold in zip(self.counts, THRESHOLDS, strict=True):
-            if count.hold.feel(probability, threshold) == "raised" and self.since is None and not self.happening:
+            if count.hold.feel(at, probability, threshold) == "raised" and self.since is None and not self.happening:
                 count.alarms += 1
                 count.waiting.append(at)
 
@@ -184,8 +191,8 @@ class Trial(msgspec.Struct):
                 self._began(self.since)
         else:
             self.since = None
-            self.back = self.back or at
-            self.happening = self.happening and at - self.back < _LASTS
+            self.back = (self.back or at) if self.rule.is_back(value) else None
+            self.happening = self.happening and (self.back is None or at - self.back < _LASTS)
         # an event that begins at the end of the horizon is known as one only when it has lasted
         latest = at - timedelta(minutes=self.rule.minutes) - _LASTS
         for count in self.counts:

@@ -27,8 +27,9 @@ _KEPT = 200  # warnings that have ended
 class Standing(msgspec.Struct, frozen=True):
     """One warning: what was expected when it was raised, and what became of it.
 
-    `lead_minutes` is when the crossing is expected, `None` where it is possible and not yet more likely than not; 0
-    where the last reading was past the limit already. `evidence` is what the rule would have done on the twin's past.
+    `lead_minutes` is when the crossing is expected, counted from when it was raised, at least 1; `None` where it is
+    possible and not yet more likely than not; 0 where the last reading was past the limit already. `evidence` is what
+    the rule would have done on the twin's past.
     """
 
     rule: Rule
@@ -44,10 +45,11 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What has to be told: a warning was raised, escalates, or is over."""
+    """What has to be told: a warning was raised, escalates, or is over, and when that was."""
 
     kind: Literal["raised", "escalated", "cleared"]
     warning: Standing
+    at: datetime | None = None  # of what was kept before changes had a time
 
 
 class Watched(msgspec.Struct):
@@ -85,7 +87,7 @@ class Watch(msgspec.Struct):
             courses = {course.name: course for course in forecast.courses}
             for watched, trial in zip(self.rules, trials, strict=True):
                 if course := courses.get(trial.rule.channel):
-                    changes += self._take(watched, trial, course, now, allowed)
+                    changes += self._take(watched, trial, course, forecast, now, allowed)
         changes += [change for watched in self.rules if (change := _escalate(watched, now))]
         order = ("high", "moderate", "low")
         return sorted(changes, key=lambda change: order.index(change.warning.rule.severity))
@@ -118,25 +120,29 @@ class Watch(msgspec.Struct):
         """The warnings that stand, as the rules are ordered."""
         return [watched.standing for watched in self.rules if watched.standing]
 
-    def _take(self, watched: Watched, trial: Trial, course: Course, now: datetime, allowed: float) -> list[Change]:
+    def _take(
+        self, watched: Watched, trial: Trial, course: Course, forecast: Forecast, now: datetime, allowed: float
+    ) -> list[Change]:
         evidence = trial.choose(allowed)
         probability, lead = likelihood(watched.rule, course.minutes, course.median, course.sd)
+        if lead is not None:  # a forecast counts from where it starts
+            lead = max(lead - (now - forecast.at).total_seconds() / 60.0, 1.0)
         if trial.since is not None:
             probability, lead = 1.0, 0.0  # it is measured: no forecast takes that back
         before = msgspec.structs.replace(watched.hold)
-        change = watched.hold.feel(probability, evidence.threshold)
+        change = watched.hold.feel(forecast.last, probability, evidence.threshold)
         if change == "raised":
             if watched.silent_until is not None and now < watched.silent_until:
                 watched.hold = before  # it may still stand when the silence ends
                 return []
             self.count += 1
             watched.standing = Standing(watched.rule, self.count, now, probability, lead, evidence)
-            return [Change("raised", watched.standing)]
+            return [Change("raised", watched.standing, now)]
         if change == "cleared" and watched.standing:
             over = msgspec.structs.replace(watched.standing, cleared=now)
             watched.standing = None
             self.past = [*self.past[-_KEPT + 1 :], over]
-            return [Change("cleared", over)]
+            return [Change("cleared", over, now)]
         return []
 
     def _standing(self, number: int) -> Watched:
@@ -154,4 +160,4 @@ def _escalate(watched: Watched, now: datetime) -> Change | None:
     if now - standing.raised < _ESCALATES * (2**standing.level):
         return None
     watched.standing = msgspec.structs.replace(standing, level=standing.level + 1)
-    return Change("escalated", watched.standing)
+    return Change("escalated", watched.standing, now)

@@ -101,7 +101,7 @@ def message_of(twin: str, model: str, change: Change) -> bytes:
         "simulated": warning.lead_minutes != 0.0,
         "false_alarms_a_day": round(warning.evidence.false_alarms_a_day, 3) if warning.evidence.days else None,
     }
-    when = warning.cleared or warning.raised
+    when = change.at or warning.cleared or warning.raised
     return msgspec.json.encode({"type": f"warning.{change.kind}", "timestamp": when, "data": data})
 
 

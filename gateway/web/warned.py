@@ -139,7 +139,7 @@ def _state(one: Standing) -> str:
         return f"over since {one.cleared:%Y-%m-%d %H:%M} UTC" + (f"; seen by {one.seen_by}" if one.seen else "")
     if one.seen:
         return f"seen by {one.seen_by}, {one.seen:%H:%M} UTC"
-    return f"not seen; told again {one.level} times" if one.level else "not seen"
+    return f"not seen; told again {'once' if one.level == 1 else f'{one.level} times'}" if one.level else "not seen"
 
 
 def _rule(watched: Watched, e: Evidence, forecast: Forecast, at: datetime) -> RuleRow:

@@ -113,5 +113,6 @@ def _spoken(value: Any) -> str:
     """Write down what stood there, for the refusal."""
     if isinstance(value, dict):
         parts = (value.get(element) for element in ("comparator", "value", "unit", "code", "text"))
-        return " ".join(str(part) for part in parts if isinstance(part, (str, int)) or hasattr(part, "as_tuple"))
+        told = (str(part) for part in parts if isinstance(part, (str, int)) or hasattr(part, "as_tuple"))
+        return " ".join(dict.fromkeys(told))  # a unit and its code are mostly one
     return value if isinstance(value, str) else str(value)

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from twin_engine.alert import THRESHOLDS, Hold, Rule, Trial, likelihood
+from twin_engine.alert import THRESHOLDS, Hold, Rule, Trial, likelihood, rules_of
+from twin_engine.physiology.minimal_glucose import MinimalGlucose
 
 LOW = Rule("low-30", "Low", "interstitial-glucose", "mg/dL", "below", 70.0, 30, "moderate")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,9 +39,24 @@ def test_what_is_no_number_has_no_probability(mean, sd):
 
 def test_a_warning_ends_only_after_the_danger_has_been_unlikely_for_a_while():
     hold = Hold()
-    said = [hold.feel(p, 0.5) for p in (0.4, 0.6, 0.4, 0.6, 0.2, 0.2, 0.3, 0.2, 0.2, 0.2, 0.2)]
+    told = (0.4, 0.6, 0.4, 0.6, 0.2, 0.2, 0.3, 0.2, 0.2, 0.2, 0.2)
+    said = [hold.feel(at(5 * number), p, 0.5) for number, p in enumerate(told)]
     assert said == ["", "raised", "", "", "", "", "", "", "", "cleared", ""]
     assert not hold.stands
+
+
+def test_a_warning_of_a_sensor_that_tells_each_minute_stays_as_long():
+    hold = Hold()
+    said = [hold.feel(at(number), 0.2 if number else 0.6, 0.5) for number in range(13)]
+    assert said.index("cleared") == 11
+
+
+def test_an_event_of_level_2_goes_on_until_glucose_is_back_at_the_limit_of_level_1():
+    [rule] = [one for one in rules_of(MinimalGlucose()) if one.name == "hypoglycaemia-level-2-60"]
+    trial = Trial.begin(rule)
+    for number, value in enumerate([50.0] * 4 + [60.0] * 12 + [50.0] * 4 + [75.0] * 4 + [50.0] * 4):
+        trial.take(at(5 * number), value)
+    assert trial.evidence(0.5).events == 2
 
 
 def test_an_event_that_was_warned_of_is_foreseen_and_its_lead_time_is_counted():
