@@ -4,11 +4,11 @@ A track goes on from a checkpoint, so a value that has just come need not be wei
 a part of the facts from which everything comes out as from all of them: the same readings are believed from `start` on,
 the same doses act, the same answers are found. Where that is not certain there is no answer, and all is gone through.
 
-Why it is certain (`twin_engine.series`): a new reading may show that the sensor has stood still, for two hours and a
+Why it is certain (`twin_engine.belief`): a new reading may show that the sensor has stood still, for two hours and a
 gap of twenty minutes; what is left out then may judge others within two hours before it (a compression low), and these
 others within twenty minutes (a jump). That is less than `MARGIN`. And what is judged after a reading that is believed
 depends on nothing before it. So the past may be cut at a believed reading, and whatever is new has to lie `MARGIN`
-behind the cut, and behind the checkpoint. A rule of `series` that looks back further needs a larger one.
+behind the cut, and behind the checkpoint. A rule of `belief` that looks back further needs a larger one.
 """
 
 from __future__ import annotations

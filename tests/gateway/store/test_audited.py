@@ -186,3 +186,13 @@ def test_processes_share_one_sequence(path, at):
         events = [entry.event for entry in reversed(store.audit_events(80))]
     assert [event["before"] for event in events] == list(range(80))  # nobody read what another one was changing
     assert {event["by"] for event in events} == {"one", "two"}
+
+
+def test_a_store_that_another_process_is_just_making_is_waited_for(path, at):
+    with closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # as while it switches to WAL: SQLite itself does not wait then
+        done = threading.Timer(0.3, other.rollback)
+        done.start()
+        with Store.create_or_open(path, SecretKeyRing.new(), at(0)) as store:
+            assert store.twins() == []
+        done.join()
