@@ -12,6 +12,7 @@ __all__ = [
     "not_computed",
     "outcome_unit",
     "output_value",
+    "said_minutes",
     "said_name",
     "said_outcome",
     "said_value",
@@ -70,6 +71,11 @@ def said_outcome(outcome: Outcome) -> str:
 def outcome_unit(outcome: Outcome) -> str:
     """Name the unit in which `said_outcome` writes it."""
     return "% of cases" if outcome.unit == "1" and outcome.low is None else outcome.unit
+
+
+def said_minutes(count: float) -> str:
+    """Say whole minutes."""
+    return f"{count:.0f} minute" if round(count) == 1 else f"{count:.0f} minutes"
 
 
 def short_time(text: str) -> str:

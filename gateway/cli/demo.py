@@ -18,6 +18,7 @@ from gateway.demo_living import LivingPart
 from gateway.home import Home
 from gateway.simulation import answers_of
 from gateway.web import serve_twin
+from gateway.wording import said_minutes
 
 __all__ = ["demo_"]
 
@@ -102,7 +103,7 @@ def _tell_living(part: LivingPart) -> None:
             f"“nothing changes” by {s.persistence:.1f}; {s.coverage:.0%} inside the interval"
         )
     for one in part.assessed.standing:
-        lead = "" if one.lead_minutes is None else f", expected in {one.lead_minutes:.0f} minutes"
+        lead = "" if one.lead_minutes is None else f", expected in {said_minutes(one.lead_minutes)}"
         say(
             f"   Warning: {one.rule.title} within {one.rule.minutes} minutes, {one.probability:.0%} likely{lead}; "
             f"{one.evidence.false_alarms_a_day:.2f} false alarms a day on this twin's past"

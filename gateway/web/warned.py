@@ -8,6 +8,7 @@ from datetime import datetime
 from gateway.calibration import Calibrated
 from gateway.home import Home
 from gateway.warnings import Kept, attend, kept_warnings
+from gateway.wording import said_minutes
 from twin_engine.alert import Evidence, Rule, likelihood
 from twin_engine.forecast import STALE, Forecast
 from twin_engine.watch import Standing, Watched
@@ -131,7 +132,7 @@ def _said(e: Evidence) -> str:
 def _lead(minutes: float | None) -> str:
     if minutes is None:
         return "possible, not yet more likely than not"
-    return f"expected in {minutes:.0f} minutes" if minutes else "now: the last reading is past the limit"
+    return f"expected in {said_minutes(minutes)}" if minutes else "now: the last reading is past the limit"
 
 
 def _state(one: Standing) -> str:
