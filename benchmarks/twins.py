@@ -3,9 +3,9 @@
     python benchmarks/twins.py [--quick] [--format json] [PART ...]
 
 A part is a file beside this one: virtual_patients, online_updates, personal_forecasts, virtual_subjects, foreseen,
-what_ifs, live_path; without a name all that are there. CPU seconds of one process on one core, without compiling.
-`--quick` takes a minute: the peers do a part of their work, which the unit then tells. Exit status 1 where a goal is
-not met.
+what_ifs; without a name all that are there. CPU seconds of one process on one core, without compiling. `--quick` takes
+a minute: the peers do a part of their work, which the unit then tells. Exit status 1 where a goal is not met. The whole
+way of a live value, with store and audit, is `live_path.py`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,7 @@ import os
 from importlib import import_module
 from pathlib import Path
 
-PARTS = (
-    "virtual_patients",
-    "online_updates",
-    "personal_forecasts",
-    "virtual_subjects",
-    "foreseen",
-    "what_ifs",
-    "live_path",
-)
+PARTS = ("virtual_patients", "online_updates", "personal_forecasts", "virtual_subjects", "foreseen", "what_ifs")
 ONE_CORE = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
