@@ -1,7 +1,7 @@
 """The search parameters that are mounted, as data: name, kind, where the values stand, for which types.
 
 Paths are tried in all versions, since an element that a version does not have simply yields nothing (DSTU2's
-`Encounter.patient` and R4's `Encounter.subject`). Sources: searchparameter-registry.html of DSTU2, STU3, R4 and R5.
+`Encounter.patient` and R4's `Encounter.subject`). Sources: the lists of search parameters of DSTU2, STU3, R4 and R5.
 """
 
 from __future__ import annotations

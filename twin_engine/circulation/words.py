@@ -143,8 +143,8 @@ _CODES = {
     "mean-pulmonary-pressure": _loinc("8414-5", "Pulmonary artery Mean blood pressure"),
     "central-venous-pressure": _loinc("60985-9", "Central venous pressure (CVP)"),
 }
-_ASE = "Lang RM, et al. J Am Soc Echocardiogr 2015;28:1-39 (two readers of one ventricle)"
-_CUFF = "Stergiou GS, et al. Hypertension 2018;71:368-374 (a device may be off by 5 with a spread of 8); policy: 5"
+_ASE = "policy, about what two readers of one ventricle differ by (Lang RM, et al. 2015, from memory)"
+_CUFF = "policy: 5, about what a validated device is off by (Stergiou GS, et al. 2018, from memory)"
 
 
 def _channel(name: str, title: str, sd: float, low: float, high: float, source: str) -> Channel:
@@ -188,7 +188,7 @@ CARD: Final = Card(
     ),
     verification=(
         "Volume is conserved to 1e-9 mL; steps of 0.25 to 2 ms print the same; one heart alone and one among many give "
-        "the same bits; resting states agree with a second implementation (docs/circulation.md)."
+        "the same bits. No second implementation was run beside it."
     ),
     validation=(
         "Each drug was fitted to one published group and held against others; what lies outside its published range is "
