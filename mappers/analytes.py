@@ -15,7 +15,7 @@ from mappers.facts import Coding, Quantity
 from mappers.rows import read_table
 from mappers.units import UNITS, Step, Unit, convert, find_unit, step_between
 
-__all__ = ["ANALYTES", "Analyte", "find_analytes", "step_to", "to_canonical"]
+__all__ = ["ANALYTES", "Analyte", "find_analytes", "step_to", "to_canonical", "within"]
 
 _MASS: Final = UNITS["g/L"]
 _SUBSTANCE: Final = UNITS["mmol/L"]
@@ -58,8 +58,11 @@ def _analyte(row: Mapping[str, Any]) -> Analyte:
     return Analyte(row["name"], row["title"], unit, low, high, tuple(row["codes"]), MappingProxyType(bridges), accept)
 
 
-ANALYTES: Final[tuple[Analyte, ...]] = tuple(_analyte(row) for row in read_table("analytes")["analyte"])
+_TABLE: Final = read_table("analytes")
+ANALYTES: Final[tuple[Analyte, ...]] = tuple(_analyte(row) for row in _TABLE["analyte"])
 _BY_CODE: Final = {expand(code): analyte for analyte in ANALYTES for code in analyte.codes}
+_ELSEWHERE: Final = frozenset(expand(code) for code in _TABLE["elsewhere"])
+_ARTERIAL: Final = frozenset({"systolic-pressure", "diastolic-pressure", "mean-pressure"})
 
 
 def find_analytes(found: Iterable[Coding]) -> list[tuple[Analyte, Coding]]:
@@ -67,6 +70,17 @@ def find_analytes(found: Iterable[Coding]) -> list[tuple[Analyte, Coding]]:
     return [
         (analyte, coding) for coding in found if (analyte := _BY_CODE.get((coding.system, coding.code))) is not None
     ]
+
+
+def within(panel: Iterable[Coding], found: list[Coding]) -> list[Coding]:
+    """Set aside the codes of arterial pressures in a component of a panel of pressures measured elsewhere.
+
+    EHRs write the code of a systolic arterial pressure on that of the pulmonary artery and of the right atrium.
+    """
+    if not any((coding.system, coding.code) in _ELSEWHERE for coding in panel):
+        return found
+    arterial = [coding for analyte, coding in find_analytes(found) if analyte.name in _ARTERIAL]
+    return [coding for coding in found if coding not in arterial]
 
 
 @lru_cache(maxsize=8192)

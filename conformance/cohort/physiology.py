@@ -6,7 +6,19 @@ data.
 
 from __future__ import annotations
 
-__all__ = ["bmi", "egfr", "egfr_mdrd", "friedewald", "hba1c_of_mean", "mean_pressure", "pounds_inches"]
+import math
+
+__all__ = [
+    "bmi",
+    "body_surface",
+    "egfr",
+    "egfr_mdrd",
+    "friedewald",
+    "hba1c_of_mean",
+    "mean_pressure",
+    "mixed_venous",
+    "pounds_inches",
+]
 
 
 def egfr(creatinine: float, age: int, sex: str) -> float:
@@ -41,6 +53,20 @@ def bmi(kilograms: float, centimetres: float) -> float:
 def mean_pressure(systolic: float, diastolic: float) -> float:
     """Return the usual estimate of mean arterial pressure from a cuff, mm[Hg]."""
     return diastolic + (systolic - diastolic) / 3.0
+
+
+def body_surface(kilograms: float, centimetres: float) -> float:
+    """Return the body surface, m2 (Mosteller 1987, N Engl J Med 317:1098)."""
+    return math.sqrt(kilograms * centimetres / 3600.0)
+
+
+def mixed_venous(saturation: float, haemoglobin: float, index: float) -> float:
+    """Return the mixed venous saturation, %, that Fick's principle leaves: haemoglobin in g/dL, index in L/min/m2.
+
+    A gram of haemoglobin carries 1.36 mL of oxygen; 125 mL/min/m2 are taken up at rest, as is assumed where catheters
+    are laid.
+    """
+    return saturation - 100.0 * 125.0 / (index * 13.6 * haemoglobin)
 
 
 def pounds_inches(kilograms: float, centimetres: float) -> tuple[float, float]:

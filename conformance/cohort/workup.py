@@ -1,8 +1,8 @@
-"""The examinations that stories share: vital signs, laboratory panels, an echo, and the questions of every visit.
+"""The examinations that stories share: vital signs, laboratory panels, echo and catheter, the questions of every visit.
 
 A panel is drawn around the few values that matter to the story; the others are those of a healthy adult, with noise.
-What can be derived (eGFR, BMI, LDL, mean pressure) is derived from the values as reported, so that a reader can check
-it.
+What can be derived (eGFR, BMI, LDL, mean pressure, cardiac index) is derived from the values as reported, so that a
+reader can check it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,18 @@ from conformance.cohort import physiology
 from conformance.cohort.chart import Chart
 from conformance.cohort.concept import analyte
 
-__all__ = ["basics", "blood_count", "body", "echo", "home_pressure", "kidney", "lipids", "pressure", "vital_signs"]
+__all__ = [
+    "basics",
+    "blood_count",
+    "body",
+    "catheter",
+    "echo",
+    "home_pressure",
+    "kidney",
+    "lipids",
+    "pressure",
+    "vital_signs",
+]
 
 Unit = Literal["coded", "text", "missing"]
 
@@ -186,3 +197,41 @@ def echo(
         names = ("aortic-valve-area", "aortic-mean-gradient", "aortic-peak-velocity")
         keys += [chart.measure(name, value, when, visit=visit) for name, value in zip(names, valve, strict=True)]
     return chart.report("echo-report", keys, when, visit=visit, conclusion=conclusion)
+
+
+def catheter(
+    chart: Chart,
+    when: datetime,
+    *,
+    pulmonary: tuple[float, float],
+    wedge: float,
+    atrium: float,
+    output: float,
+    size: tuple[float, float],
+    blood: tuple[float, float],
+    visit: str = "",
+    conclusion: str = "",
+) -> str:
+    """Write a right-heart catheterisation at rest: pressures in mm[Hg] and the output by thermodilution in L/min.
+
+    `pulmonary` is systolic and diastolic, `size` kilograms and centimetres, `blood` arterial saturation and
+    haemoglobin; mean pressure, index and mixed venous saturation follow.
+    """
+    chart.procedure("right-heart-catheter", when, visit=visit)
+    high, low = pulmonary
+    flow = float(analyte("cardiac-output").value(output))
+    index = flow / physiology.body_surface(*size)
+    parts = {
+        "pulmonary-systolic": high,
+        "pulmonary-diastolic": low,
+        "pulmonary-mean": physiology.mean_pressure(high, low),
+    }
+    keys = [
+        chart.parts("pulmonary-pressure", parts, when, visit=visit),
+        chart.measure("wedge-pressure", wedge, when, visit=visit),
+        chart.measure("central-venous-pressure", atrium, when, visit=visit),
+        chart.measure("cardiac-output", flow, when, visit=visit),
+        chart.measure("cardiac-index", index, when, visit=visit),
+        chart.measure("mixed-venous-saturation", physiology.mixed_venous(*blood, index), when, visit=visit),
+    ]
+    return chart.report("catheter-report", keys, when, visit=visit, conclusion=conclusion)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from mappers.analytes import within
 from mappers.codes import codings, said, words
 from mappers.elements import Json, objects, reference, text
 from mappers.facts import Coding, Fact, Link, Outcome
@@ -76,13 +77,14 @@ def _value_of(part: Json) -> str:
 def _result(sheet: Sheet, part: Json, element: str, path: str, *, status: str, span: Span) -> Iterator[Outcome]:
     """Yield the fact in one value, or refuse it."""
     concept, value = part.get("code"), part.get(element)
-    found = codings(concept)
+    told = codings(concept)
+    found = within(codings(sheet.body.get("code")), told) if path else told
     if not element:
         reasons = codings(part.get("dataAbsentReason"))
         yield sheet.refuse("absent-reason" if reasons else "no-value", reasons[0].code if reasons else "", path)
         return
     if not found:
-        yield sheet.refuse("no-code", words(concept), path)
+        yield sheet.refuse("conflicting-codes" if told else "no-code", words(concept), path)
         return
     read = _READERS.get(element)
     made = read(value, found) if read else "unsupported-value"

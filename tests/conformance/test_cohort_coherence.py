@@ -11,7 +11,7 @@ import pytest
 
 from conformance.cohort import Cohort, build
 from conformance.cohort.concept import Term
-from conformance.cohort.event import Measurement, Medication, Problem, Series
+from conformance.cohort.event import Measurement, Medication, Paper, Problem, Series
 
 TODAY = date(2026, 11, 24)
 
@@ -128,7 +128,7 @@ def test_a_sensor_shows_a_life_with_type_1_diabetes(cohort: Cohort):
 
 
 def test_the_ejection_fraction_follows_from_the_volumes(cohort: Cohort):
-    for person in ("p08", "p09", "p10"):
+    for person in ("p06", "p08", "p09", "p10", "p12"):
         triples = zip(
             values(cohort, person, "end-diastolic-volume"),
             values(cohort, person, "end-systolic-volume"),
@@ -137,6 +137,58 @@ def test_the_ejection_fraction_follows_from_the_volumes(cohort: Cohort):
         )
         for full, empty, fraction in triples:
             assert fraction == pytest.approx(100 * (full - empty) / full, abs=0.51)
+
+
+@pytest.mark.parametrize("person", ["p08", "p09"])
+def test_what_a_catheter_finds_holds_together_and_fits_the_echo(cohort: Cohort, person: str):
+    found = {
+        name: measured(cohort, person, name)
+        for name in ("wedge-pressure", "central-venous-pressure", "cardiac-output", "cardiac-index")
+    }
+    [when] = {one.when for results in found.values() for one in results}
+    wedge, atrium, output, index = (float(result.value) for [result] in found.values())
+    [panel] = [
+        happened
+        for happened in cohort.events[person]
+        if isinstance(happened, Measurement) and happened.analyte.name == "pulmonary-pressure"
+    ]
+    systolic, diastolic, mean = (float(value) for _, value in panel.parts)
+    assert panel.when == when
+    assert mean == pytest.approx(diastolic + (systolic - diastolic) / 3, abs=0.51)
+    assert atrium < wedge <= diastolic < mean < systolic
+    # Humbert 2022, Eur Heart J 43:3618, table 5: isolated post-capillary pulmonary hypertension
+    assert mean > 20
+    assert wedge > 15
+    assert (mean - wedge) / output <= 2.0
+    [saturation] = measured(cohort, person, "mixed-venous-saturation")
+    blood = beside(measured(cohort, person, "haemoglobin"), [saturation])[0][0]
+    assert 60 <= float(saturation.value) <= 70
+    # Fick: what was taken up is output times what the blood lost; about 125 mL/min/m2 at rest
+    arterial = beside(measured(cohort, person, "oxygen-saturation"), [saturation])[0][0]
+    lost = (float(arterial.value) - float(saturation.value)) / 100 * 13.6 * float(blood.value)
+    assert 105 < index * lost < 145
+    [heart_rate] = [one for one in measured(cohort, person, "heart-rate") if one.when == when]
+    full, empty = (
+        min(measured(cohort, person, name), key=lambda one: abs(one.when - when))
+        for name in ("end-diastolic-volume", "end-systolic-volume")
+    )
+    assert abs(full.when - when) < timedelta(days=14)
+    stroke = float(full.value) - float(empty.value)
+    assert output == pytest.approx(stroke * float(heart_rate.value) / 1000, rel=0.15)
+
+
+def test_one_echo_contradicts_itself_and_no_other(cohort: Cohort):
+    contradictory = []
+    for person in cohort.persons:
+        full, empty, fraction = (
+            measured(cohort, person.id, name)
+            for name in ("end-diastolic-volume", "end-systolic-volume", "ejection-fraction")
+        )
+        for (one, large), (_, small) in zip(beside(fraction, full), beside(fraction, empty), strict=True):
+            follows = 100 * (1 - float(small.value) / float(large.value))
+            if abs(float(one.value) - follows) > 5:
+                contradictory.append((person.id, float(one.value), float(large.value), float(small.value)))
+    assert contradictory == [("p18", 60, 200, 150)]
 
 
 def test_gradient_and_velocity_of_the_valve_fit(cohort: Cohort):
@@ -267,6 +319,41 @@ def test_at_least_eight_people_have_everything_for_prevent(cohort: Cohort):
     ready = {one.id for one in cohort.people if has_for_prevent(cohort, one.id)}
     free = {one for one in ready if not problems(cohort, one) & {"hfref", "hfpef", "old-infarction"}}
     assert len(free) >= 8
+
+
+CIRCULATION = (
+    *("heart-rate", "blood-pressure", "body-height", "body-weight"),
+    *("haemoglobin", "creatinine", "potassium", "oxygen-saturation"),
+)
+
+
+def test_most_adults_have_what_a_circulation_asks_and_one_has_no_heart_rate(cohort: Cohort):
+    lacks = {
+        person.id: {name for name in CIRCULATION if latest(cohort, person.id, name) is None}
+        for person in cohort.persons
+        if person.age(TODAY) >= 18
+    }
+    assert {id_ for id_, missing in lacks.items() if missing} == {"p19"}
+    assert "heart-rate" in lacks["p19"]
+    assert len(lacks) >= 22
+
+
+def test_the_failing_heart_is_under_a_beta_blocker_and_an_ace_inhibitor(cohort: Cohort):
+    taken = {
+        happened.medicine.name
+        for happened in cohort.events["p08"]
+        if isinstance(happened, Medication) and happened.status == "active"
+    }
+    assert {"carvedilol", "lisinopril", "spironolactone", "dapagliflozin", "furosemide"} <= taken
+
+
+def test_the_narrow_valve_is_severe_and_waits_for_its_replacement(cohort: Cohort):
+    # Vahanian 2022, Eur Heart J 43:561: severe at 1.0 cm2 or less, 40 mm[Hg] or more, 4 m/s or more
+    assert values(cohort, "p10", "aortic-valve-area")[-1] <= 1.0
+    assert values(cohort, "p10", "aortic-mean-gradient")[-1] >= 40
+    assert values(cohort, "p10", "aortic-peak-velocity")[-1] >= 4
+    [request] = [one for one in cohort.events["p10"] if isinstance(one, Paper) and one.kind == "request"]
+    assert "valve replacement, planned" in request.text
 
 
 def test_at_least_four_people_have_everything_for_kfre(cohort: Cohort):

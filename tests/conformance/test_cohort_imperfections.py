@@ -80,6 +80,19 @@ def shown(one: Resource) -> str:
     return f"{found['value']} {found['unit']}"
 
 
+def contradictions(resources: list[Resource]) -> int:
+    """Count ejection fractions that are not what their volumes of the same moment leave."""
+    found: dict[str, dict[str, float]] = {}
+    for one in observations(resources):
+        for part in ("Ejection fraction", "End diastolic volume", "End systolic volume"):
+            if part in said(one):
+                found.setdefault(one["effectiveDateTime"], {})[part] = float(quantities(one)[0]["value"])
+    return sum(
+        abs(each["Ejection fraction"] - 100 * (1 - each["End systolic volume"] / each["End diastolic volume"])) > 5
+        for each in found.values()
+    )
+
+
 FAULTS: dict[str, Callable[[list[Resource]], int]] = {
     "without unit": observed(lambda one: any("unit" not in found for found in quantities(one))),
     '"percent"': observed(
@@ -107,6 +120,7 @@ FAULTS: dict[str, Callable[[list[Resource]], int]] = {
     "height of 1.8 cm": observed(lambda one: said(one) == "Body height" and shown(one) == "1.8 cm"),
     "temperature of 98.6 °C": observed(lambda one: said(one) == "Body temperature" and shown(one) == "98.6 °C"),
     "heart rate of 720": observed(lambda one: said(one) == "Heart rate" and shown(one).startswith("720 ")),
+    "contradict": contradictions,
     "below the limit of detection": observed(
         lambda one: any(found.get("comparator") == "<" for found in quantities(one))
     ),

@@ -6,9 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from mappers.analytes import ANALYTES, step_to, to_canonical
+from mappers.analytes import ANALYTES, find_analytes, step_to, to_canonical
 from mappers.concepts import names
+from mappers.facts import Coding
 from mappers.rows import read_table
+from mappers.units import UNITS, step_between
 
 # IUPAC standard atomic weights 2021, abridged (Prohaska et al., Pure Appl Chem 2022;94:573)
 WEIGHTS = {
@@ -153,6 +155,92 @@ def test_a_unit_that_does_not_fit_is_refused_and_none_is_assumed(name, code, wor
 )
 def test_the_code_rules_where_the_words_mean_the_same(name, code, words):
     assert not isinstance(step_to(named(name), code, words), str)
+
+
+# The names under which the circulation's model tells what it yields, and the code that a catheter's report has for it
+CATHETER = {
+    "8741-1": "cardiac-output",
+    "75919-1": "cardiac-index",
+    "20562-5": "stroke-volume",
+    "75994-4": "wedge-pressure",
+    "8440-0": "systolic-pulmonary-pressure",
+    "8385-7": "diastolic-pulmonary-pressure",
+    "8414-5": "mean-pulmonary-pressure",
+    "8591-0": "central-venous-pressure",
+    "8400-4": "central-venous-pressure",
+    "19224-5": "mixed-venous-saturation",
+}
+ULTRASOUND = {
+    "8735-3": "cardiac-output-echo",
+    "80035-9": "stroke-volume-echo",
+    "82341-9": "right-ventricular-systolic-pressure-echo",
+    "80064-9": "mitral-regurgitant-volume",
+    "79951-0": "aortic-regurgitant-volume",
+}
+
+
+@pytest.mark.parametrize(("code", "name"), [*CATHETER.items(), *ULTRASOUND.items()])
+def test_what_catheter_and_ultrasound_tell_has_its_name(code, name):
+    [(analyte, _)] = find_analytes([Coding("http://loinc.org", code)])
+    assert analyte.name == name
+
+
+def test_what_ultrasound_estimates_is_never_called_what_a_catheter_measures():
+    assert not set(CATHETER.values()) & set(ULTRASOUND.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "unit", "expected"),
+    [
+        ("cardiac-output", "4850", "mL/min", "4.850"),
+        ("cardiac-output", "5.2", "L/min", "5.2"),
+        ("cardiac-index", "2600", "mL/min/m2", "2.600"),
+        ("wedge-pressure", "2.4", "kPa", "18.0"),
+        ("mean-pulmonary-pressure", "34", "cm[H2O]", "25.0"),
+        ("stroke-volume", "0.070", "L", "70"),
+        ("mitral-regurgitant-orifice", "42", "mm2", "0.42"),
+        ("mixed-venous-saturation", "0.62", "1", "62"),
+        # 1 Wood unit is 80 dyn.s/cm5 to the digits of a bedside calculator
+        ("pulmonary-vascular-resistance", "3.0", "[wood'U]", "240"),
+        ("systemic-vascular-resistance", "15", "mm[Hg].min/L", "1200"),
+    ],
+)
+def test_what_a_catheter_measures_converts_to_the_unit_of_the_model(name, value, unit, expected):
+    made, _ = to_canonical(named(name), Decimal(value), "", unit, "")
+    assert str(made.value) == expected
+    assert made.unit == named(name).unit.code
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("cardiac-output", "mL/min"),
+        ("cardiac-index", "mL/min/m2"),
+        ("wedge-pressure", "kPa"),
+        ("stroke-volume", "L"),
+        ("systemic-vascular-resistance", "[wood'U]"),
+        ("mitral-regurgitant-orifice", "mm2"),
+    ],
+)
+def test_the_way_back_is_the_same_way(name, unit):
+    there, back = step_to(named(name), unit, ""), step_between(named(name).unit, UNITS[unit])
+    assert there.slope * back.slope == 1
+    assert (there.offset, back.offset) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "unit", "reason"),
+    [
+        ("cardiac-output", "4850", "L/min", "implausible"),  # it was mL/min
+        ("cardiac-output", "2.6", "L/min/m2", "unit-not-convertible"),  # it was an index
+        ("cardiac-index", "5", "L/min", "unit-not-convertible"),
+        ("systemic-vascular-resistance", "15", "dyn.s/cm5", "implausible"),  # it was in Wood units
+        ("stroke-volume", "38", "mL/m2", "unit-not-convertible"),
+        ("wedge-pressure", "180", "mm[Hg]", "implausible"),
+    ],
+)
+def test_another_quantity_or_unit_is_not_taken_for_it(name, value, unit, reason):
+    assert to_canonical(named(name), Decimal(value), "", unit, "") == reason
 
 
 def test_urea_by_mass_and_urea_nitrogen_are_not_mixed_up():

@@ -185,6 +185,46 @@ def test_a_component_that_means_the_opposite_is_refused():
     assert [outcome.reason for outcome in mapped(pressure(odd))] == ["unknown-modifier"]
 
 
+def inside(vessel, *codes, value="18"):
+    """A component of a pressure as Germany's profiles of intensive care write it, in a panel of that vessel."""
+    coded = [coding for code in codes for coding in loinc(code)["coding"]]
+    device = {"system": "urn:iso:std:iso:11073:10101", "code": "150045"}
+    part = {"code": {"coding": [*coded, device]}, "valueQuantity": quantity(value, "mm[Hg]")}
+    return mapped({**pressure(part), "code": vessel})
+
+
+PULMONARY, RIGHT_ATRIUM = loinc("76284-9"), loinc("60996-6")
+PULMONARY_BY_SNOMED = {"coding": [{"system": "http://snomed.info/sct", "code": "250767002"}]}
+
+
+@pytest.mark.parametrize("vessel", [PULMONARY, PULMONARY_BY_SNOMED])
+@pytest.mark.parametrize(
+    ("arterial", "own", "name"),
+    [
+        ("8480-6", "8440-0", "systolic-pulmonary-pressure"),
+        ("8462-4", "8385-7", "diastolic-pulmonary-pressure"),
+        ("8478-0", "8414-5", "mean-pulmonary-pressure"),
+    ],
+)
+def test_a_pulmonary_pressure_with_the_code_of_an_arterial_one_beside_is_pulmonary(vessel, arterial, own, name):
+    [fact] = inside(vessel, arterial, own)
+    assert (fact.name, fact.code.code, fact.value.value) == (name, own, 18)
+
+
+@pytest.mark.parametrize("vessel", [PULMONARY, RIGHT_ATRIUM])
+@pytest.mark.parametrize("arterial", ["8480-6", "8462-4", "8478-0"])
+def test_a_pressure_of_another_vessel_is_never_an_arterial_one(vessel, arterial):
+    assert [outcome.reason for outcome in inside(vessel, arterial)] == ["unknown-code"]
+    bare = {"code": loinc(arterial), "valueQuantity": quantity("5", "mm[Hg]")}
+    assert [outcome.reason for outcome in mapped({**pressure(bare), "code": vessel})] == ["conflicting-codes"]
+
+
+def test_two_codes_of_two_vessels_conflict_where_no_panel_tells_which():
+    assert [outcome.reason for outcome in inside(loinc("85354-9"), "8480-6", "8440-0")] == ["conflicting-codes"]
+    [mean] = inside(RIGHT_ATRIUM, "8478-0", "8400-4", value="7")
+    assert (mean.name, mean.value.value) == ("central-venous-pressure", 7)
+
+
 def test_a_value_beside_components_counts_too():
     whole = observation(component=[SYSTOLIC])
     assert [fact.name for fact in mapped(whole)] == ["glucose", "systolic-pressure"]

@@ -6,14 +6,14 @@ from datetime import datetime
 
 from conformance.cohort.background import background
 from conformance.cohort.chart import Chart
-from conformance.cohort.workup import basics, blood_count, body, vital_signs
+from conformance.cohort.workup import basics, blood_count, body, echo, vital_signs
 
 __all__ = ["tell"]
 
 
 def tell(chart: Chart) -> None:
-    """ER and PR positive, HER2 positive, stage 2A; shrinks before surgery at `summit`. `harbor` knows her by her former
-    name.
+    """ER and PR positive, HER2 positive, stage 2A; shrinks before surgery at `summit`, where trastuzumab has the heart
+    looked at. `harbor` knows her by her former name.
 
     Whether she ever smoked is unknown, so a cardiovascular risk cannot be had without asking.
     """
@@ -57,6 +57,10 @@ def tell(chart: Chart) -> None:
     basics(chart, when, visit=chart.visit(when), creatinine=0.7)
     chart.measure("tsh", 0.01, when, comparator="<", note="Below the limit of detection; repeated and normal.")
     chart.measure("potassium", 9.8, when, void=True, note="Haemolysed sample of another person.")
+
+    chart.ehr = "summit"  # before, under and after trastuzumab (Lyon 2022, Eur Heart J 43:4229)
+    for ago, fraction in ((374, 64), (290, 60), (200, 57), (36, 61)):
+        echo(chart, chart.at(ago, 13), fraction=fraction, diastolic_volume=93, conclusion="Normal wall motion.")
 
 
 def _look(chart: Chart, when: datetime, visit: str, kilograms: float, *, full: bool) -> None:

@@ -12,6 +12,8 @@ __all__ = ["tell"]
 def tell(chart: Chart) -> None:
     """Spirometry every year and one exacerbation at `lakeside`; check-ups at `harbor`. He is the father of p07, of the
     same name.
+
+    An echo in the emergency room contradicts itself: 60 % cannot leave 150 of 200 mL behind.
     """
     background(chart, "daily-smoker")
     chart.problem("copd", chart.day(2200))
@@ -48,3 +50,10 @@ def tell(chart: Chart) -> None:
         body(chart, 74.0 - year, 179.0, when, visit=visit)
         basics(chart, when, visit=visit, creatinine=0.98, glucose=99)
         lipids(chart, when, 197, 58, 118, visit=visit)
+
+    chart.ehr = "lakeside"
+    when = chart.at(229, 1)
+    chart.procedure("echocardiography", when, visit=stay)
+    found = {"end-diastolic-volume": 200, "end-systolic-volume": 150, "ejection-fraction": 60}
+    keys = [chart.measure(name, value, when, visit=stay, note="Poor window.") for name, value in found.items()]
+    chart.report("echo-report", keys, when, visit=stay, conclusion="Right ventricle not enlarged.")

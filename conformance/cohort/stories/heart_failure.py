@@ -1,10 +1,15 @@
-"""Heart failure, with reduced and with preserved ejection fraction, followed by echo and natriuretic peptide."""
+"""Heart failure, with reduced and with preserved ejection fraction, followed by echo and natriuretic peptide.
+
+What the catheters find is post-capillary pulmonary hypertension without a resistance of its own: wedge above 15 mm[Hg],
+2 Wood units at most (Humbert 2022, Eur Heart J 43:3618, table 5). Their output is the echo's stroke volume times the
+heart rate.
+"""
 
 from __future__ import annotations
 
 from conformance.cohort.background import background
 from conformance.cohort.chart import Chart
-from conformance.cohort.workup import basics, blood_count, body, echo, lipids, pressure, vital_signs
+from conformance.cohort.workup import basics, blood_count, body, catheter, echo, lipids, pressure, vital_signs
 
 __all__ = ["tell", "tell_preserved"]
 
@@ -13,7 +18,7 @@ def tell(chart: Chart) -> None:
     """After an infarction: under four drugs the ventricle shrinks and NT-proBNP falls.
 
     Cardiology is at `summit`, the practice at `lakeside`, one stay at `harbor`. Kidney function is G3a, so albumin
-    in the urine is measured too.
+    in the urine is measured too. A catheter follows the last echo.
     """
     background(chart, "former-smoker")
     chart.problem("old-infarction", chart.day(1100))
@@ -22,7 +27,7 @@ def tell(chart: Chart) -> None:
     chart.procedure("coronary-intervention", chart.day(1100))
     for name, ago, dose, daily in (
         ("carvedilol", 880, 25, 2),
-        ("sacubitril-valsartan", 840, 100, 2),
+        ("lisinopril", 840, 20, 1),
         ("spironolactone", 820, 25, 1),
         ("dapagliflozin", 600, 10, 1),
         ("atorvastatin", 1095, 40, 1),
@@ -77,9 +82,27 @@ def tell(chart: Chart) -> None:
     chart.measure("nt-probnp", 7350, stay, visit=visit, also=("summit",), note="Result of harbor.")
     blood_count(chart, stay, visit=visit, haemoglobin=12.4)
 
+    chart.ehr = "summit"
+    when = chart.at(93, 10)
+    visit = chart.visit(when, "follow-up", "hfref", minutes=240)
+    blood_count(chart, when, visit=visit, haemoglobin=13.0)
+    vital_signs(chart, when, 112, 68, visit=visit, pulse=70, saturation=96)
+    catheter(
+        chart,
+        when,
+        pulmonary=(38, 18),
+        wedge=17,
+        atrium=8,
+        output=4.6,
+        size=(82.0, 176.0),
+        blood=(96.0, 13.0),
+        visit=visit,
+        conclusion="Isolated post-capillary pulmonary hypertension; output held under medication.",
+    )
+
 
 def tell_preserved(chart: Chart) -> None:
-    """A stiff heart with atrial fibrillation, at `summit`; one heart rate there cannot be true."""
+    """A stiff heart with atrial fibrillation, at `summit`, and a catheter in it; one heart rate cannot be true."""
     background(chart, "never-smoker", "penicillin", "rash")
     chart.problem("hfpef", chart.day(800))
     chart.problem("atrial-fibrillation", chart.day(1200))
@@ -106,3 +129,20 @@ def tell_preserved(chart: Chart) -> None:
         basics(chart, when, visit=visit, creatinine=1.06, potassium=4.1, urea=24, glucose=108)
         chart.measure("nt-probnp", peptide + chart.noise(60), when, visit=visit)
     chart.measure("heart-rate", 720, chart.at(51, 10), note="Typed by hand.")
+    when = chart.at(322, 10)
+    visit = chart.visit(when, "follow-up", "hfpef", minutes=240)
+    blood_count(chart, when, visit=visit, haemoglobin=12.6)
+    vital_signs(chart, when, 138, 78, visit=visit, pulse=80, saturation=95)
+    catheter(
+        chart,
+        when,
+        pulmonary=(40, 19),
+        wedge=19,
+        atrium=11,
+        output=3.9,
+        size=(79.8, 159.0),
+        blood=(95.0, 12.6),
+        visit=visit,
+        conclusion="Post-capillary pulmonary hypertension.",
+    )
+    blood_count(chart, chart.at(50, 10), haemoglobin=12.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conformance.cohort.background import background
 from conformance.cohort.chart import Chart
-from conformance.cohort.workup import basics, body, home_pressure, lipids, pressure, vital_signs
+from conformance.cohort.workup import basics, blood_count, body, echo, home_pressure, lipids, pressure, vital_signs
 
 __all__ = ["tell", "tell_new"]
 
@@ -58,6 +58,16 @@ def tell(chart: Chart) -> None:
         lipids(chart, when, 218 - 2 * year, 55, 131, visit=visit)
         pressure(chart, (162, 146, 137)[year], (96, 89, 84)[year], when, visit=visit)
         chart.measure("tsh", 1.9, when, visit=visit)
+    blood_count(chart, when, visit=visit, haemoglobin=13.6)
+
+    chart.ehr = "summit"
+    echo(
+        chart,
+        chart.at(178, 13),
+        fraction=65,
+        diastolic_volume=96,
+        conclusion="Concentric remodelling, normal systolic function.",
+    )
 
 
 def tell_new(chart: Chart) -> None:
@@ -77,3 +87,4 @@ def tell_new(chart: Chart) -> None:
     chart.problem("hypertension", chart.day(100))
     chart.medicine("lisinopril", chart.day(98), dose=20, unit="mg", daily=1)
     chart.paper("goal", "Pressure below 130/80 within six months", chart.day(98), problem="hypertension")
+    blood_count(chart, when, visit=visit, haemoglobin=14.9)

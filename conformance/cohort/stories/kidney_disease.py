@@ -45,6 +45,7 @@ def tell_g3b(chart: Chart) -> None:
         body(chart, 88.0 + year, 178.0, when, visit=visit)
         pressure(chart, 141, 82, when, visit=visit)
     chart.paper("plan", "Nephrology twice a year; avoid NSAIDs", chart.day(460), problem="ckd-3b")
+    blood_count(chart, when, visit=visit, haemoglobin=12.7)
 
 
 def tell_g4(chart: Chart) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conformance.cohort.background import background
 from conformance.cohort.chart import Chart
-from conformance.cohort.workup import basics, body, vital_signs
+from conformance.cohort.workup import basics, blood_count, body, vital_signs
 
 __all__ = ["tell"]
 
@@ -52,3 +52,4 @@ def tell(chart: Chart) -> None:
     chart.measure("frailty", 4.1, chart.at(20, 11), coded=False)
     chart.vaccine("covid", chart.day(500), given=False)
     chart.measure("psa", 1.42, chart.at(3, 8), preliminary=True)
+    blood_count(chart, day, visit=visit, haemoglobin=12.8)

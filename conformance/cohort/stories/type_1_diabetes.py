@@ -10,7 +10,7 @@ from conformance.cohort.background import background
 from conformance.cohort.chart import Chart
 from conformance.cohort.event import Series
 from conformance.cohort.glucose import Meal, meals_of_a_day, sensor_days
-from conformance.cohort.workup import basics, body, lipids, vital_signs
+from conformance.cohort.workup import basics, blood_count, body, lipids, vital_signs
 
 __all__ = ["tell", "tell_adolescent"]
 
@@ -68,6 +68,7 @@ def tell(chart: Chart) -> None:
     chart.measure("glucose", 168 + chart.noise(8), seen, visit=visit)
     chart.vaccine("tdap", chart.day(75))
     chart.medicine("ibuprofen", seen, end=chart.day(68), status="completed", dose=200, unit="mg", daily=3, visit=visit)
+    blood_count(chart, seen, visit=visit, haemoglobin=13.1)
 
 
 def tell_adolescent(chart: Chart) -> None:

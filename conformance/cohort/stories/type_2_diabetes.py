@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conformance.cohort.background import background
 from conformance.cohort.chart import Chart
-from conformance.cohort.workup import basics, body, lipids, pressure, vital_signs
+from conformance.cohort.workup import basics, blood_count, body, lipids, pressure, vital_signs
 
 __all__ = ["tell", "tell_kidney", "tell_prediabetes"]
 
@@ -50,6 +50,7 @@ def tell(chart: Chart) -> None:
         lipids(chart, when, total, high, fat, visit=visit)
         chart.measure("uacr", 34 - 5 * year + chart.noise(2), when, visit=visit)
     chart.paper("claim", "Laboratory, lipid panel", chart.day(90))
+    blood_count(chart, when, visit=visit, haemoglobin=14.6)
 
 
 def tell_kidney(chart: Chart) -> None:
@@ -86,6 +87,7 @@ def tell_kidney(chart: Chart) -> None:
         lipids(chart, when, 176 - 4 * year, 52, 148, visit=visit)
         chart.measure("uacr", 58 - 6 * year + chart.noise(3), when, visit=visit)
     chart.paper("plan", "Kidney check every six months", chart.day(300), problem="diabetic-kidney-disease")
+    blood_count(chart, when, visit=visit, haemoglobin=12.4)
 
 
 def tell_prediabetes(chart: Chart) -> None:
@@ -105,3 +107,4 @@ def tell_prediabetes(chart: Chart) -> None:
     chart.measure("glucose", 104, chart.at(200, 16), unit="missing", note="Pharmacy campaign.")
     chart.paper("goal", "Lose seven kilograms in a year", chart.day(50), problem="prediabetes")
     chart.paper("plan", "Diabetes prevention course", chart.day(50), problem="prediabetes")
+    blood_count(chart, when, visit=visit, haemoglobin=15.2)
