@@ -16,6 +16,7 @@ from mappers.outbound.names import result_uuid
 from mappers.outbound.result import Attention, Result
 from mappers.outbound.shape import Frame, Resource
 from mappers.outbound.times import instant
+from mappers.outbound.words import statement
 from mappers.versions import FhirVersion
 
 __all__ = ["Form", "choose_form", "write_attention"]
@@ -97,7 +98,7 @@ _WRITERS: Final[dict[Form, Callable[[Result, Attention, FhirVersion, Frame], Res
 
 def _said(result: Result, attention: Attention) -> str:
     window = f"Expected between {instant(attention.begins)} and {instant(attention.ends)}."
-    return f"{attention.said} {window} {shape.statement(result)}"
+    return f"{attention.said} {window} {statement(result)}"
 
 
 def _narrative(result: Result, attention: Attention) -> Resource:

@@ -11,6 +11,7 @@ from mappers.outbound.names import AIAST, result_uuid
 from mappers.outbound.result import Result, ResultInput, ResultOutput
 from mappers.outbound.shape import Frame, Resource
 from mappers.outbound.times import instant
+from mappers.outbound.words import listed, statement
 
 __all__ = ["device", "observation", "provenance", "risk_assessment"]
 
@@ -25,7 +26,7 @@ def device(result: Result) -> Resource:
 
 def observation(result: Result, output: ResultOutput, frame: Frame) -> Resource:
     """Write an output as an Observation."""
-    written = shape.observation(result, output, frame) | {"comments": shape.statement(result)}
+    written = shape.observation(result, output, frame) | {"comments": statement(result, output)}
     if used := shape.sources(result, _RELATED):
         written["related"] = [{"type": "derived-from", "target": shape.reference(each, logical=False)} for each in used]
     return written
@@ -61,4 +62,4 @@ def _participant(code: str) -> Resource:
 def _source(used: tuple[ResultInput, ...]) -> Resource:
     """Name an input: in DSTU2 by a URI, which may be of another server, and its type."""
     kind = {"system": "http://hl7.org/fhir/resource-types", "code": used[0].type}
-    return {"role": "source", "type": kind, "reference": used[0].reference, "display": shape.listed(used)}
+    return {"role": "source", "type": kind, "reference": used[0].reference, "display": listed(used)}

@@ -15,7 +15,7 @@ from fhir.resources.R4B.bundle import Bundle as BundleR4B
 from fhir.resources.STU3.bundle import Bundle as BundleSTU3
 from pydantic import BaseModel, ValidationError
 
-from mappers.outbound.names import AIAST, SIMULATED_TAG
+from mappers.outbound.names import AIAST, HYPOTHETICAL_TAG, SIMULATED_TAG
 from mappers.versions import FhirVersion
 from security.errors import NotFhir
 
@@ -42,6 +42,7 @@ _REQUIRED = {
     "DetectedIssue": _names(""),
     "Flag": _names("status subject code"),
     "Communication": _names(""),
+    "Observation.component": _names("code"),
     "Observation.related": _names("target"),
     "RiskAssessment.prediction": _names("outcome"),
     "Communication.payload": _names("contentString"),
@@ -52,7 +53,7 @@ _ALLOWED = {
     "Device": _names("resourceType meta text identifier type note status manufacturer model version"),
     "Observation": _names(
         "resourceType meta text identifier status code subject effectiveDateTime issued valueQuantity comments method"
-        " device related"
+        " device component related"
     ),
     "RiskAssessment": _names(
         "resourceType meta text identifier subject date performer method basis prediction mitigation"
@@ -61,12 +62,15 @@ _ALLOWED = {
     "DetectedIssue": _names("resourceType meta text identifier patient category severity detail date author"),
     "Flag": _names("resourceType meta text identifier category status period subject author code"),
     "Communication": _names("resourceType meta text identifier category status subject sent sender payload"),
+    "Observation.component": _names("code valueRange"),
     "Observation.related": _names("type target"),
     "RiskAssessment.prediction": _names("outcome probabilityDecimal whenPeriod rationale"),
     "Communication.payload": _names("contentString"),
     "Provenance.agent": _names("role actor"),
     "Provenance.entity": _names("role type reference display"),
 }
+# What a plan would do is a risk; an Observation or a warning of it would be read as one of the patient as they are.
+_OF_A_HYPOTHESIS = _names("Device RiskAssessment Provenance")
 
 
 def check(bundle: dict[str, Any], version: FhirVersion) -> None:
@@ -111,7 +115,10 @@ def _elements(at: str, kind: str, part: dict[str, Any]) -> Iterator[str]:
 
 
 def _of_ours(bundle: dict[str, Any]) -> Iterator[str]:
-    """Name the places that break our own rules: labelled, found again, no dangling reference, percent and not more."""
+    """Name the places that break our own rules.
+
+    Labelled, found again, no dangling reference, percent and not more, and no observation of what was only tried.
+    """
     names = [entry.get("fullUrl") for entry in bundle.get("entry", [])]
     if not names or len(set(names)) != len(names):
         yield "entry.fullUrl"
@@ -119,7 +126,10 @@ def _of_ours(bundle: dict[str, Any]) -> Iterator[str]:
         request = entry.get("request", {})
         if request.get("method") != "POST" or not request.get("ifNoneExist"):
             yield f"entry.{index}.request"
+    tried = any(HYPOTHETICAL_TAG in resource.get("meta", {}).get("tag", []) for _, resource in _resources(bundle))
     for at, resource in _resources(bundle):
+        if tried and resource.get("resourceType") not in _OF_A_HYPOTHESIS:
+            yield f"{at}.resourceType"
         meta = resource.get("meta", {})
         if AIAST not in meta.get("security", []):
             yield f"{at}.meta.security"

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from uuid import UUID, uuid5
 
-__all__ = ["AIAST", "RESULT_TAG", "SIMULATED_TAG", "URI_SYSTEM", "device_uuid", "entry_url", "result_uuid"]
+__all__ = [
+    "AIAST",
+    "HYPOTHETICAL_TAG",
+    "RESULT_TAG",
+    "SIMULATED_TAG",
+    "URI_SYSTEM",
+    "device_uuid",
+    "entry_url",
+    "result_uuid",
+]
 
 NAMESPACE = UUID("7f33ff8d-c0b7-4e24-a66d-be710634ada0")  # chosen once; to change it is to write every result again
 
@@ -16,6 +25,7 @@ URI_SYSTEM = (
 )
 RESULT_TAG = "urn:fhirtwin:result"  # finds what has no identifier element (Provenance)
 SIMULATED_TAG = {"system": "urn:fhirtwin:tag", "code": "simulated"}
+HYPOTHETICAL_TAG = {"system": "urn:fhirtwin:tag", "code": "hypothetical"}  # beside it: of what a plan would do
 AIAST = {  # HL7 AI Transparency on FHIR 1.0.0-ballot: the label of what a computer's logic asserted, of whatever kind
     "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
     "code": "AIAST",

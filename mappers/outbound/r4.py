@@ -7,6 +7,7 @@ from mappers.outbound.names import AIAST, result_uuid
 from mappers.outbound.result import Result, ResultOutput
 from mappers.outbound.shape import Frame, Resource
 from mappers.outbound.times import instant
+from mappers.outbound.words import hypothetical, statement
 
 __all__ = ["device", "observation", "provenance", "risk_assessment"]
 
@@ -30,7 +31,7 @@ def observation(
     result: Result, output: ResultOutput, frame: Frame, *, derived_from: frozenset[str] = _DERIVED_FROM
 ) -> Resource:
     """Write an output as an Observation; `derived_from` are the types of which its version lets it be derived."""
-    written = shape.observation(result, output, frame) | {"note": [{"text": shape.statement(result)}]}
+    written = shape.observation(result, output, frame) | {"note": [{"text": statement(result, output)}]}
     if derived := [shape.reference(used) for used in shape.sources(result, derived_from)]:
         written["derivedFrom"] = derived
     return written
@@ -41,9 +42,9 @@ def risk_assessment(result: Result, frame: Frame) -> Resource:
     return shape.risk_assessment(result, frame) | {
         "identifier": [shape.identifier(result_uuid(result.run, "risk"))],
         "status": "preliminary",
-        "code": {"text": result.title},
+        "code": {"text": hypothetical(result, result.title)},
         "occurrenceDateTime": instant(result.made_at),
-        "note": [{"text": shape.statement(result)}],
+        "note": [{"text": statement(result)}],
     }
 
 

@@ -54,7 +54,10 @@ def render(
         Whether the EHR takes RiskAssessments.
 
     It has been checked (see `check`). References between its entries are urn:uuid and are resolved by the server.
+    Raises `ValueError` for a hypothetical result with a warning, or for an EHR that takes no RiskAssessments.
     """
+    if result.hypothesis and (attention or not with_risks):
+        raise ValueError("a hypothetical result is a RiskAssessment and nothing else")
     write = _VERSIONS[version]
     model = device_uuid(result.model, result.version)
     frame = Frame(patient=patient, sender=sender, device=entry_url(model))

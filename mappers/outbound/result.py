@@ -74,6 +74,12 @@ class ResultOutput(msgspec.Struct, frozen=True):
         What a risk is the risk of (SNOMED CT); `None` where `title` alone says it.
     decimals
         Digits after the point as written, 0 to 6: of the value of an observation, of the percentage of a risk.
+    low, high
+        The middle 95 % of the simulated ensemble, in the same unit as `value` and around it; both, or none where
+        nothing varies.
+    rationale
+        What a risk stands on beyond the result's inputs, in sentences: the numbers before and after what is tried, with
+        their intervals.
     """
 
     name: str
@@ -86,22 +92,43 @@ class ResultOutput(msgspec.Struct, frozen=True):
     outcome: Coding | None
     decimals: int
     horizon_minutes: int | None = None
+    low: Decimal | None = None
+    high: Decimal | None = None
+    rationale: str = ""
 
     def __post_init__(self) -> None:
-        if not self.value.is_finite():
-            raise ValueError("an output is a finite number")
+        told = [number for number in (self.low, self.value, self.high) if number is not None]
+        if not all(number.is_finite() for number in told):
+            raise ValueError("an output is a finite number, and so are the ends of its interval")
+        if len(told) == 2 or told != sorted(told):
+            raise ValueError("an output lies in its interval, which has two ends or is absent")
         if not 0 <= self.decimals <= MOST_DECIMALS:
             raise ValueError(f"an output has 0 to {MOST_DECIMALS} decimals")
-        if self.kind == "risk" and (self.unit != "1" or not 0 <= self.value <= 1):
+        if self.kind == "risk" and (self.unit != "1" or not 0 <= told[0] <= told[-1] <= 1):
             raise ValueError('a risk is a probability from 0 to 1 with the unit "1"')
         if self.kind == "observation" and not self.unit:
             raise ValueError("an observation has a unit")
+        if self.kind == "observation" and self.rationale:
+            raise ValueError("an observation has no rationale, only a risk has one")
 
     @property
     def written(self) -> Decimal:
         """Round to the digits that are written, half up as laboratories do; a risk as a percentage."""
-        scaled = self.value * 100 if self.kind == "risk" else self.value
-        return scaled.quantize(Decimal(1).scaleb(-self.decimals), rounding=ROUND_HALF_UP)
+        return self._rounded(self.value)
+
+    @property
+    def interval(self) -> tuple[Decimal, Decimal] | None:
+        """Round the ends of the interval like the value; `None` where nothing varies."""
+        return None if self.low is None or self.high is None else (self._rounded(self.low), self._rounded(self.high))
+
+    @property
+    def unit_written(self) -> str:
+        """Name the unit of what is written."""
+        return "%" if self.kind == "risk" else self.unit
+
+    def _rounded(self, number: Decimal) -> Decimal:
+        scaled = number * 100 if self.kind == "risk" else number
+        return scaled.quantize(Decimal(1).scaleb(-self.decimals), rounding=ROUND_HALF_UP) + 0  # -0.0 becomes 0.0
 
 
 class Attention(msgspec.Struct, frozen=True):
@@ -133,7 +160,10 @@ class Attention(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """All that one run of one model found for one twin.
+    """All that one run of one model found for one twin; with a hypothesis, what would follow if something were done.
+
+    What a plan would do is no observation of the patient: such a result has risks only, which say how large a share of
+    the ensemble comes to each outcome.
 
     Parameters
     ----------
@@ -142,11 +172,15 @@ class Result(msgspec.Struct, frozen=True):
     made_at
         When the run was made, with a zone.
     valid_at
-        The time that the result speaks of, as FHIR writes it: for an eGFR the time of the creatinine.
+        The time that the result speaks of, as FHIR writes it: for an eGFR the time of the creatinine, for a hypothesis
+        the time at which it is taken to begin. A horizon in minutes needs a time of day.
     assumptions
         What the run took for granted, a sentence each.
     run
-        Hexadecimal digits that are the same for the same twin, inputs and model, and that a key protects.
+        Hexadecimal digits that are the same for the same twin, inputs, model and hypothesis, and that a key protects.
+    hypothesis
+        What was tried on the model and not on the patient ("Aortic valve: Edwards Magna Ease 23 mm"); "" where the
+        result is of the patient as they are.
     """
 
     model: str
@@ -160,6 +194,7 @@ class Result(msgspec.Struct, frozen=True):
     outputs: tuple[ResultOutput, ...]
     assumptions: tuple[str, ...]
     run: str
+    hypothesis: str = ""
 
     def __post_init__(self) -> None:
         if self.made_at.tzinfo is None:
@@ -169,6 +204,10 @@ class Result(msgspec.Struct, frozen=True):
         names = [output.name for output in self.outputs]
         if len(set(names)) != len(names):
             raise ValueError("each output of a result has its own name")
+        if self.hypothesis and self.observations:
+            raise ValueError("a hypothetical result has risks only, no observations")
+        if "T" not in self.valid_at and any(output.horizon_minutes is not None for output in self.outputs):
+            raise ValueError("a horizon in minutes has a time of day to start from")
 
     @property
     def observations(self) -> tuple[ResultOutput, ...]:

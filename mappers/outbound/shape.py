@@ -7,15 +7,25 @@ in its note. A status is never beyond "preliminary": only a person may make it f
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from html import escape
 from typing import Any
 
 import msgspec
 
 from mappers.facts import Coding
-from mappers.outbound.names import AIAST, RESULT_TAG, SIMULATED_TAG, URI_SYSTEM, device_uuid, result_uuid
+from mappers.outbound.names import (
+    AIAST,
+    HYPOTHETICAL_TAG,
+    RESULT_TAG,
+    SIMULATED_TAG,
+    URI_SYSTEM,
+    device_uuid,
+    result_uuid,
+)
 from mappers.outbound.result import Result, ResultInput, ResultOutput
 from mappers.outbound.times import instant, with_seconds, years_later
+from mappers.outbound.words import INTERVAL, hypothetical, listed, model_name, nature, statement, told
 
 __all__ = ["Frame", "Resource"]
 
@@ -36,10 +46,10 @@ class Frame(msgspec.Struct, frozen=True):
     device: str
 
 
-def meta(uuid: str = "") -> Resource:
+def meta(uuid: str = "", *, hypothetical: bool = False) -> Resource:
     """Label a resource as simulated; with `uuid`, so that it can be found by its tag where it has no identifier."""
     tags = [SIMULATED_TAG, {"system": RESULT_TAG, "code": uuid}] if uuid else [SIMULATED_TAG]
-    return {"security": [AIAST], "tag": tags}
+    return {"security": [AIAST], "tag": [*tags, HYPOTHETICAL_TAG] if hypothetical else tags}
 
 
 def identifier(uuid: str) -> Resource:
@@ -47,32 +57,11 @@ def identifier(uuid: str) -> Resource:
     return {"system": URI_SYSTEM, "value": f"urn:uuid:{uuid}"}
 
 
-def model_name(result: Result) -> str:
-    """Name the model with its version."""
-    return f"{result.model} {result.version}"
-
-
-def statement(result: Result) -> str:
-    """Say in words that a person can read what this is, what it assumed, and where it stops holding."""
-    parts = [f"Simulated by {model_name(result)}, not measured.", *result.assumptions, result.limits, result.citation]
-    return " ".join(part for part in parts if part)
-
-
 def narrative(result: Result, outputs: tuple[ResultOutput, ...]) -> Resource:
     """Tell it in the narrative too, which is all that some viewers show."""
     rows = "".join(f"<li>{escape(told(output))}</li>" for output in outputs)
-    said = escape(f"Simulated by {model_name(result)}, not measured.")
-    div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{said}</p><ul>{rows}</ul></div>'
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{escape(nature(result))}</p><ul>{rows}</ul></div>'
     return {"status": "generated", "div": div}
-
-
-def told(output: ResultOutput) -> str:
-    """Tell one output in words."""
-    if output.kind == "observation":
-        return f"{output.title}: {output.written:f} {output.unit}"
-    ahead = "" if output.horizon_years is None else f", {output.horizon_years} years"
-    ahead = ahead if output.horizon_minutes is None else f", within {output.horizon_minutes} minutes"
-    return f"{output.title}{ahead}: {output.written:f} %"
 
 
 def concept(coding: Coding | None, text: str) -> Resource:
@@ -106,11 +95,6 @@ def reference(used: tuple[ResultInput, ...], *, logical: bool = True) -> Resourc
     return {"display": f"{listed(used)}: {address}"}
 
 
-def listed(used: tuple[ResultInput, ...]) -> str:
-    """Tell inputs in words."""
-    return "; ".join(map(str, used))
-
-
 def device(result: Result) -> Resource:
     """Begin the Device that stands for the model."""
     return {
@@ -124,7 +108,7 @@ def device(result: Result) -> Resource:
 
 def observation(result: Result, output: ResultOutput, frame: Frame) -> Resource:
     """Begin an Observation. No interpretation: whether a simulated number is high is not ours to say."""
-    return {
+    written = {
         "resourceType": "Observation",
         "meta": meta(),
         "text": narrative(result, (output,)),
@@ -134,24 +118,48 @@ def observation(result: Result, output: ResultOutput, frame: Frame) -> Resource:
         "subject": {"reference": frame.patient},
         "effectiveDateTime": with_seconds(result.valid_at),
         "issued": instant(result.made_at),
-        "valueQuantity": {"value": output.written, "unit": output.unit, "system": UCUM, "code": output.unit},
+        "valueQuantity": quantity(output.written, output.unit),
         "method": {"text": f"{model_name(result)}: {result.title}"},
         "device": {"reference": frame.device},
     }
+    if output.interval is not None:
+        written["component"] = [component(*output.interval, output.unit)]
+    return written
+
+
+def quantity(value: Decimal, unit: str) -> Resource:
+    """Write a number with its UCUM unit."""
+    return {"value": value, "unit": unit, "system": UCUM, "code": unit}
+
+
+def component(low: Decimal, high: Decimal, unit: str) -> Resource:
+    """Write an interval beside the value: a component with a Range, which is core in all five versions.
+
+    "*All* code-value and component.code-component.value pairs need to be taken into account to correctly understand
+    the meaning of the observation" (R4 to R5, Observation.component.code), while an extension may be ignored, and HL7's
+    validator refuses one that it does not know; and no search for a quantity finds a Range (docs/write-back.md).
+    """
+    return {"code": {"text": INTERVAL}, "valueRange": {"low": quantity(low, unit), "high": quantity(high, unit)}}
 
 
 def risk_assessment(result: Result, frame: Frame, *, logical: bool = True) -> Resource:
-    """Begin a RiskAssessment with all risks of a result."""
+    """Begin a RiskAssessment with all risks of a result.
+
+    A hypothesis stands in its method, in each outcome and in all words. It is no `mitigation` ("steps that might be
+    taken to reduce the identified risk(s)"), for it is tried and not advised; nor `basis` ("the source data considered
+    as part of the assessment") or `basedOn` ("the request that is fulfilled"): there is no such datum and no request.
+    """
+    order = "This is not an order and not advice. " if result.hypothesis else ""
     return {
         "resourceType": "RiskAssessment",
-        "meta": meta(),
+        "meta": meta(hypothetical=bool(result.hypothesis)),
         "text": narrative(result, result.risks),
         "subject": {"reference": frame.patient},
-        "method": {"text": f"{model_name(result)}: {result.title}"},
+        "method": {"text": f"{model_name(result)}: {hypothetical(result, result.title)}"},
         "performer": {"reference": frame.device},
         "basis": [reference(used, logical=logical) for used in sources(result)],
         "prediction": [prediction(result, output) for output in result.risks],
-        "mitigation": f"A clinician reviews this before anything is done about it. {result.limits}".strip(),
+        "mitigation": f"{order}A clinician reviews this before anything is done about it. {result.limits}".strip(),
     }
 
 
@@ -161,19 +169,22 @@ def prediction(result: Result, output: ResultOutput) -> Resource:
     `probabilityDecimal` is a percentage in all five versions: "Decimal values are expressed as percentages as well
     (max = 100)" (published definitions of RiskAssessment.prediction.probability[x]; invariant ras-2, "Must be <= 100").
     `whenRange` would be ages ("the period of time or age range of the subject"); we know the period, and where there
-    is none "the risk applies over the subject's lifespan".
+    is none "the risk applies over the subject's lifespan". A hypothetical outcome has no code, for who counts codes
+    does not read conditions, and a period that starts when the plan is taken to begin, for it is of no other life.
     """
     inputs = listed(result.inputs)
+    said = statement(result, output)
+    start = with_seconds(result.valid_at)
     written: Resource = {
-        "outcome": concept(output.outcome, output.title),
+        "outcome": concept(None if result.hypothesis else output.outcome, hypothetical(result, output.title)),
         "probabilityDecimal": output.written,
-        "rationale": f"{statement(result)} From: {inputs}" if inputs else statement(result),
+        "rationale": f"{said} From: {inputs}" if inputs else said,
     }
+    if result.hypothesis:
+        written["whenPeriod"] = {"start": start}
     if output.horizon_years is not None:
-        start = with_seconds(result.valid_at)
         written["whenPeriod"] = {"start": start, "end": years_later(start, output.horizon_years)}
     if output.horizon_minutes is not None:
-        start = with_seconds(result.valid_at)
         end = datetime.fromisoformat(start) + timedelta(minutes=output.horizon_minutes)
         written["whenPeriod"] = {"start": start, "end": instant(end)}
     return written
@@ -183,7 +194,7 @@ def provenance(result: Result, targets: list[str]) -> Resource:
     """Begin the Provenance of all that the run made."""
     return {
         "resourceType": "Provenance",
-        "meta": meta(result_uuid(result.run, "provenance")),
+        "meta": meta(result_uuid(result.run, "provenance"), hypothetical=bool(result.hypothesis)),
         "target": [{"reference": target} for target in targets],
         "recorded": instant(result.made_at),
     }

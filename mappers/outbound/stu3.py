@@ -7,6 +7,7 @@ from mappers.outbound.names import AIAST, result_uuid
 from mappers.outbound.result import Result, ResultOutput
 from mappers.outbound.shape import Frame, Resource
 from mappers.outbound.times import instant
+from mappers.outbound.words import hypothetical, statement
 
 __all__ = ["device", "observation", "provenance", "risk_assessment"]
 
@@ -25,7 +26,7 @@ def device(result: Result) -> Resource:
 
 def observation(result: Result, output: ResultOutput, frame: Frame) -> Resource:
     """Write an output as an Observation."""
-    written = shape.observation(result, output, frame) | {"comment": shape.statement(result)}
+    written = shape.observation(result, output, frame) | {"comment": statement(result, output)}
     if used := shape.sources(result, _RELATED):
         written["related"] = [{"type": "derived-from", "target": shape.reference(each)} for each in used]
     return written
@@ -36,9 +37,9 @@ def risk_assessment(result: Result, frame: Frame) -> Resource:
     return shape.risk_assessment(result, frame) | {
         "identifier": shape.identifier(result_uuid(result.run, "risk")),
         "status": "preliminary",
-        "code": {"text": result.title},
+        "code": {"text": hypothetical(result, result.title)},
         "occurrenceDateTime": instant(result.made_at),
-        "comment": shape.statement(result),
+        "comment": statement(result),
     }
 
 

@@ -1,4 +1,4 @@
-"""Results as the two first models give them, for tests of what is written."""
+"""Results as the models give them, for tests of what is written."""
 
 from __future__ import annotations
 
@@ -149,3 +149,62 @@ def warning() -> Attention:
         ends=MADE_AT + timedelta(minutes=60),
         code=HYPOGLYCAEMIA,
     )
+
+
+def flow(**changes: Any) -> ResultOutput:
+    """An output of an ensemble, with the middle 95 % of it."""
+    told: dict[str, Any] = {
+        "name": "cardiac-output",
+        "title": "Cardiac output",
+        "code": Coding("http://loinc.org", "8741-1"),
+        "value": Decimal("4.8312"),
+        "unit": "L/min",
+        "decimals": 1,
+        "low": Decimal("4.0961"),
+        "high": Decimal("5.65"),
+    }
+    return egfr(**told | changes)
+
+
+def heart(**changes: Any) -> Result:
+    """An observation with an interval, one without, and a risk with one."""
+    told: dict[str, Any] = {
+        "model": "circulation",
+        "title": "Circulation of the blood",
+        "outputs": (
+            flow(),
+            flow(name="heart-rate", title="Heart rate", code=None, unit="/min", decimals=0, low=None, high=None),
+            risk("shock", "0.0400", 1, low=Decimal("0.0150"), high=Decimal("0.0821"), decimals=1),
+        ),
+        "run": "19be55",
+    }
+    return kidney(**told | changes)
+
+
+VALVE = "Aortic valve: Edwards Magna Ease 23 mm"
+
+
+def valve(**changes: Any) -> Result:
+    """What would follow if a valve were replaced."""
+    told: dict[str, Any] = {
+        "model": "circulation",
+        "title": "Circulation of the blood",
+        "valid_at": "2026-11-24T03:03:00+01:00",
+        "outputs": (
+            risk(
+                "low-output",
+                "0.125",
+                0,
+                title="Cardiac output below 4 L/min",
+                outcome=HEART_FAILURE,
+                decimals=0,
+                horizon_years=None,
+                horizon_minutes=360,
+                rationale="Cardiac output 3.9 (3.4 to 4.5) L/min before, 4.8 (4.1 to 5.7) L/min after.",
+            ),
+            risk("mismatch", "0.5", 0, title="Prosthesis mismatch", outcome=None, decimals=0, horizon_years=None),
+        ),
+        "run": "c0ffee",
+        "hypothesis": VALVE,
+    }
+    return kidney(**told | changes)

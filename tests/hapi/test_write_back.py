@@ -15,7 +15,7 @@ import pytest
 from mappers.outbound import Form, Result, render, to_json
 from mappers.versions import FhirVersion
 from tests.hapi.fixture import HapiServer
-from tests.hapi.samples import falling, kidney, prevent, warning
+from tests.hapi.samples import falling, heart, kidney, prevent, valve, warning
 
 pytestmark = pytest.mark.jvm
 
@@ -111,8 +111,8 @@ WARNINGS = [{"attention": warning(), "form": form} for form in get_args(Form)]
 
 @pytest.mark.parametrize(
     ("sample", "also"),
-    [(kidney, {}), (prevent, {}), *((falling, also) for also in WARNINGS)],
-    ids=["kidney", "prevent", *get_args(Form)],
+    [(kidney, {}), (prevent, {}), (heart, {}), (valve, {}), *((falling, also) for also in WARNINGS)],
+    ids=["kidney", "prevent", "heart", "valve", *get_args(Form)],
 )
 def test_what_we_write_is_accepted_and_comes_back_unchanged(ehr: Ehr, sample: Sample, also: dict[str, Any]) -> None:
     bundle = ehr.render(sample, **also)
@@ -130,7 +130,7 @@ def test_what_we_write_is_accepted_and_comes_back_unchanged(ehr: Ehr, sample: Sa
         assert without_the_servers_own(ehr.read(path)) == without_the_servers_own(entry["resource"])
 
 
-@pytest.mark.parametrize("sample", [kidney, prevent])
+@pytest.mark.parametrize("sample", [kidney, prevent, valve])
 def test_to_send_again_creates_nothing_new(ehr: Ehr, sample: Sample) -> None:
     bundle = ehr.render(sample)
     first = ehr.send(bundle)
@@ -140,6 +140,16 @@ def test_to_send_again_creates_nothing_new(ehr: Ehr, sample: Sample) -> None:
     for entry in bundle["entry"]:
         request = entry["request"]
         assert ehr.count(f"{request['url']}?{request['ifNoneExist']}") == 1
+
+
+def test_no_search_for_a_quantity_finds_the_end_of_an_interval(ehr: Ehr) -> None:
+    """The ends are a Range; were they two quantities, who looks for low outputs would find this patient."""
+    ehr.send(ehr.render(heart))
+    mine = f"Observation?subject={ehr.patient}"
+    assert ehr.count(f"{mine}&value-quantity=gt4.7") == 2  # 4.8 L/min and 5 /min
+    assert ehr.count(f"{mine}&value-quantity=lt4.5") == 0
+    for sought in ("lt4.5", "gt5"):
+        assert ehr.count(f"{mine}&component-value-quantity={sought}") == 0
 
 
 def test_two_runs_share_the_device_of_their_model(ehr: Ehr) -> None:
@@ -156,9 +166,18 @@ def test_the_provenance_names_the_exact_versions_that_were_used(ehr: Ehr) -> Non
     assert ehr.patient_version in told
 
 
-@pytest.mark.parametrize("spoiled", [{"code": {}}, {"code": None}, {"subject": {"reference": "Patient/999999"}}])
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"code": {}},
+        {"code": None},
+        {"subject": {"reference": "Patient/999999"}},
+        {"component": [{"valueRange": {"low": {"value": 1}}}]},
+        {"component": [{"code": {"text": "Interval"}, "valueInterval": {"low": {"value": 1}}}]},
+    ],
+)
 def test_the_oracle_refuses_what_is_not_valid_or_points_nowhere(ehr: Ehr, spoiled: dict[str, Any]) -> None:
-    bundle = ehr.render(kidney)
+    bundle = ehr.render(heart)
     changed = bundle["entry"][1]["resource"] | spoiled
     bundle["entry"][1]["resource"] = {name: value for name, value in changed.items() if value is not None}
     answer = ehr.http.post("", content=to_json(bundle))

@@ -18,10 +18,11 @@ from mappers.outbound.times import years_later
 from mappers.versions import FhirVersion
 from mappers.when import read_when
 from security.errors import NotFhir
-from tests.hapi.samples import ESRD, egfr, kidney, prevent, risk, used
+from tests.hapi.samples import ESRD, egfr, heart, kidney, prevent, risk, used, valve
 
 VERSIONS = get_args(FhirVersion)
-SAMPLES = [kidney(), prevent()]
+SAMPLES = [kidney(), prevent(), heart(), valve()]
+NAMES = ["kidney", "prevent", "heart", "valve"]
 
 
 def rendered(version: FhirVersion, result: Result | None = None) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def walk(value: object) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("result", SAMPLES, ids=["kidney", "prevent"])
+@pytest.mark.parametrize("result", SAMPLES, ids=NAMES)
 def test_nothing_leaves_unlabelled_or_called_final(version: FhirVersion, result: Result) -> None:
     for entry in rendered(version, result)["entry"]:
         resource = entry["resource"]
@@ -107,7 +108,7 @@ def test_any_probability_becomes_a_plain_percentage(probability: Decimal, decima
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("result", SAMPLES, ids=["kidney", "prevent"])
+@pytest.mark.parametrize("result", SAMPLES, ids=NAMES)
 def test_the_provenance_names_each_version_of_an_input_once(version: FhirVersion, result: Result) -> None:
     bundle = rendered(version, result)
     provenance = one(bundle, "Provenance")
@@ -242,7 +243,7 @@ def test_the_gate_stops_what_is_wrong_and_names_places_only(
     assert "SECRET" not in str(stopped.value)
 
 
-@pytest.mark.parametrize("result", SAMPLES, ids=["kidney", "prevent"])
+@pytest.mark.parametrize("result", SAMPLES, ids=NAMES)
 def test_what_we_write_reads_the_same_in_r4_and_r4b(result: Result) -> None:
     assert to_json(rendered("r4", result)) == to_json(rendered("r4b", result))
 
