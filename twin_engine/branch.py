@@ -75,7 +75,8 @@ def _outcomes(
     model: DynamicModel, measures: Sequence[Measure], answers: Mapping[str, Array], insulin: Array | None
 ) -> tuple[Outcome, ...]:
     units = {channel.name: channel.unit for channel in model.channels}
-    told = tuple(outcome_of(each, answers[each.name], units[each.channel]) for each in measures)
+    found = (outcome_of(each, answers[each.name], units[each.channel]) for each in measures)
+    told = tuple(outcome for outcome in found if outcome)
     return told if insulin is None else (*told, _middle("insulin", "Insulin that the therapy gives", "[iU]", insulin))
 
 

@@ -142,6 +142,9 @@ class DynamicModel(TwinModel):
     horizon_minutes: ClassVar[int] = 60  # how far ahead a forecast is worth anything, for one that says no horizon
     every_minutes: ClassVar[int] = 5  # spacing of forecasts and of time courses
     instead_of: ClassVar[str] = ""  # the model of which this is a variant; it is calibrated only where it is named
+    # Whether its channels keep it current, reading by reading. Else `start` calibrates it to the answers of its needs,
+    # which are few and of a person at rest, and it answers like an equation.
+    follows: ClassVar[bool] = True
 
     substeps: int = 1
 
@@ -195,6 +198,16 @@ class DynamicModel(TwinModel):
         drawn = [parameter.fitted_from.draw(members, rng) for parameter in self.fitted]
         scaled = np.stack(drawn, axis=1) if drawn else np.empty((members, 0))
         return self.join(self.rest(inputs, self.natural(scaled)), scaled)
+
+    def renew(
+        self, before: Mapping[str, float], inputs: Mapping[str, float], state: Array, days: float, seed: int
+    ) -> tuple[Array, tuple[str, ...]] | None:
+        """Move an ensemble of `start` on by the answers that came since, instead of calibrating anew.
+
+        `before` are the answers that it was made from, `days` ago. Returns it and sentences on how that went; `None`
+        where it cannot be: nothing new came, or something that was known then has changed or gone.
+        """
+        return None
 
     def join(self, states: Array, scaled: Array) -> Array:
         """Put states and scaled parameters into one array."""

@@ -30,10 +30,11 @@ class Equation(TwinModel):
 
     def start(self, inputs: Mapping[str, float], members: int, rng: np.random.Generator) -> Array:
         """Return the inputs in the order of `needs`, the same for each member."""
-        row = [inputs.get(need.name, np.nan) for need in self.needs]
+        row = [inputs.get(name, np.nan) for need in self.needs for name in need.inputs]
         return np.tile(np.array(row, dtype=np.float64), (members, 1))
 
     def observe(self, state: Array) -> Array:
         """Return the yields in their order."""
-        found = self.compute({need.name: state[:, i] for i, need in enumerate(self.needs)})
+        names = (name for need in self.needs for name in need.inputs)
+        found = self.compute(dict(zip(names, state.T, strict=True)))
         return np.column_stack([found[y.name] for y in self.yields]).astype(np.float64)

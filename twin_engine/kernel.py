@@ -27,7 +27,7 @@ def kernel(*, inline: bool = False, fused: bool = True) -> Callable[[Callable[P,
 
     def compile_(function: Callable[P, R]) -> Callable[P, R]:
         compiled: Callable[P, R] = numba.njit(
-            cache=True, error_model="numpy", fastmath=permitted, inline="always" if inline else "never"
+            cache=True, nogil=True, error_model="numpy", fastmath=permitted, inline="always" if inline else "never"
         )(function)
         return compiled
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+import msgspec
+
 from mappers.facts import Coding, Fact, Quantity
 from mappers.when import When
 from twin_engine.answer import Answer, Found, Lack, days_since, is_after, lack, named, within_bounds
@@ -97,10 +99,22 @@ def _find_number(need: Need, facts: Sequence[Fact], at: datetime) -> Answer:
         return lack(need, "unit", say, since=since, nearest=last)
     finest, value = min(usable, key=lambda pair: (_last_digit(pair[1]), pair[0].origin.source, pair[0].origin.resource))
     if any(not _agree(value, other) for _, other in usable):
+        told = [other for _, other in usable]
+        if float(max(told) - min(told)) <= need.within:
+            return _averaged(need, tuple(fact for fact, _ in usable), told, at)
         values = " and ".join(sorted({f"{_short(other)}" for _, other in usable}))
         say = f"{need.title}: results of the same time differ ({values} {need.unit})."
         return lack(need, "conflict", say, since=since, nearest=last)
     return _found(need, finest, float(value), _short(value), at)
+
+
+def _averaged(need: Need, facts: tuple[Fact, ...], values: Sequence[Decimal], at: datetime) -> Found:
+    """Answer with the mean of readings of one time that differ by less than such readings may."""
+    mean = sum(values) / len(values)
+    ends = f"{_short(min(values))} to {_short(max(values))} {need.unit}"
+    said = f"{need.title}: the mean of {len(values)} readings of the same time ({ends})."
+    first = _found(need, facts[0], float(mean), f"{float(mean):.4g}", at)
+    return msgspec.structs.replace(first, facts=facts, assumption=said)
 
 
 def _latest(need: Need, facts: Sequence[Fact], at: datetime) -> list[Fact] | Lack:

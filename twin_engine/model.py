@@ -57,6 +57,14 @@ class Need:
     imputed, imputed_from
         The distribution in a population that stands in where no fact answers, and its citation; `None` where the model
         does without an answer or not at all. A result that rests on it says so.
+    optional
+        The model does without an answer, and uses one where there is one: it is then listed with what a result stands
+        on. No yield names such a need.
+    within
+        Results of one time that differ by no more than this, in `unit`, are readings of one thing: their mean answers,
+        and that is said. By default results of one time have to agree to their digits.
+    dated
+        The model takes the age of the answer, too: in days, as the input of this name with "-days" behind it.
     """
 
     name: str
@@ -75,11 +83,19 @@ class Need:
     presume_absent: bool = False
     imputed: Prior | None = None
     imputed_from: str = ""
+    optional: bool = False
+    dated: bool = False
+    within: float = 0.0
 
     @property
     def names(self) -> tuple[str, ...]:
         """Name the facts that answer."""
         return self.of or (self.name,)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Name what a model gets of an answer: the value, and its age where that is asked for."""
+        return (self.name, f"{self.name}-days") if self.dated else (self.name,)
 
     @property
     def is_number(self) -> bool:
@@ -263,6 +279,7 @@ class TwinModel(ABC):
     yields: ClassVar[tuple[Yield, ...]]
     holds_for: ClassVar[tuple[Range, ...]] = ()
     valid_at: ClassVar[str] = ""  # the need whose time the results refer to; by default the time of the profile
+    members: ClassVar[int] = 1  # of the ensemble of which an answer is told; more than one where something is not known
     card: ClassVar[Card]
 
     @property
@@ -274,6 +291,10 @@ class TwinModel(ABC):
     def derive(self, inputs: Mapping[str, float]) -> Mapping[str, float]:
         """Compute the quantities between inputs and outputs that `holds_for` names, so far as the inputs allow."""
         return {}
+
+    def remarks(self, inputs: Mapping[str, float], state: Array) -> tuple[str, ...]:
+        """Say in sentences what a reader has to know of this answer besides its numbers; `state` is from `start`."""
+        return ()
 
     @abstractmethod
     def start(self, inputs: Mapping[str, float], members: int, rng: np.random.Generator) -> Array:

@@ -26,6 +26,7 @@ from twin_engine.run import Input, Missing, Output, Run, ask, simulate
 __all__ = ["MOST_EXACT", "Change", "Movement", "Moves", "Share", "explain", "one_at_a_time", "shapley"]
 
 MOST_EXACT = 8  # changed inputs of which all 2^n combinations are asked
+FEW_EXACT = 2  # the same of a model that answers with an ensemble, which takes seconds
 
 Cause = Literal["facts", "time", "model"]
 Value = Callable[[frozenset[str]], Fraction]
@@ -99,7 +100,7 @@ def explain(model: TwinModel, before: Profile, after: Profile, kept: Run | None 
         asked = {need.name for need in model.needs}
         old = {each.name: each for each in kept.inputs if each.name in asked}
     changes = tuple(_changes(model, before, after, old, new))
-    swaps = _Swaps(model, {n: i.value for n, i in old.items()}, {n: i.value for n, i in new.items()})
+    swaps = _Swaps(model, old, new)
     return Moves(
         model=model.name,
         title=model.title,
@@ -139,18 +140,26 @@ def one_at_a_time(names: Sequence[str], value: Value) -> dict[str, Fraction]:
 class _Swaps:
     """Answers of a model to inputs of which some are from before and the others from after; each is asked once."""
 
-    def __init__(self, model: TwinModel, before: Mapping[str, float], after: Mapping[str, float]) -> None:
+    def __init__(self, model: TwinModel, before: Mapping[str, Input], after: Mapping[str, Input]) -> None:
         self._model, self._before, self._after = model, before, after
+        self._dated = frozenset(need.name for need in model.needs if need.dated)
         self._told: dict[frozenset[str], Array] = {}
+
+    @property
+    def is_quick(self) -> bool:
+        """Say whether one member is the whole answer."""
+        return self._model.members == 1
 
     def value(self, column: int, swapped: frozenset[str]) -> float:
         """Return one yield where the swapped inputs are from after."""
         if swapped not in self._told:
-            inputs = {name: value for name, value in self._before.items() if name not in swapped}
-            inputs |= {name: value for name, value in self._after.items() if name in swapped}
-            state = self._model.start(inputs, 1, np.random.default_rng(0))
+            inputs = [each for name, each in self._before.items() if name not in swapped]
+            inputs += [each for name, each in self._after.items() if name in swapped]
+            told = {each.name: each.value for each in inputs}
+            told |= {f"{each.name}-days": float(each.age_days or 0) for each in inputs if each.name in self._dated}
+            state = self._model.start(told, self._model.members, np.random.default_rng(0))
             with np.errstate(all="ignore"):  # a mixture may lie where the model does not hold: then it is no number
-                self._told[swapped] = self._model.observe(state)[0]
+                self._told[swapped] = np.median(self._model.observe(state), axis=0)
         return float(self._told[swapped][column])
 
     def column(self, wanted: Yield) -> int:
@@ -191,6 +200,8 @@ def _changes(
         if one is None and other is None:
             continue
         moved = one is None or other is None or one.value != other.value
+        if need.dated and one is not None and other is not None:
+            moved = moved or one.age_days != other.age_days
         if not moved and one is not None and other is not None and _ground(one) == _ground(other):
             continue
         middle = aged.get(need.name)
@@ -251,7 +262,7 @@ def _movement(
         return Fraction(swaps.value(column, chosen))
 
     names = tuple(moved)
-    few = len(names) <= MOST_EXACT
+    few = len(names) <= (MOST_EXACT if swaps.is_quick else FEW_EXACT)
     try:
         parts = shapley(names, value) if few else one_at_a_time(names, value)
     except (ValueError, OverflowError):  # Fraction refuses what is no number

@@ -51,17 +51,21 @@ class Measure(msgspec.Struct, frozen=True, omit_defaults=True):
     kind
         "share": percent of the time from `low` (included) to `high` (not included). "mean", "least", "greatest": of
         the value, in the channel's unit. "episode": 1 where the value stays in that range for at least `minutes`, else
-        0; its mean over the members is the probability.
+        0; its mean over the members is the probability. "onset": the minute at which it first is in the range, no
+        number for a member of which it never is; told is the earliest, over those of which it is.
+    weighable
+        Whether a utility may weigh it: not where a member that has collapsed looks well by it.
     """
 
     name: str
     title: str
     channel: str
-    kind: Literal["share", "mean", "least", "greatest", "episode"]
+    kind: Literal["share", "mean", "least", "greatest", "episode", "onset"]
     low: float = -math.inf
     high: float = math.inf
     minutes: float = 0.0
     citation: str = ""
+    weighable: bool = True
 
     def of(self, values: Array, every: int) -> Array:
         """Answer for each member; `values` are (points, members), `every` minutes apart."""
@@ -75,6 +79,9 @@ class Measure(msgspec.Struct, frozen=True, omit_defaults=True):
         inside = values < self.high
         if self.low > -math.inf:
             inside &= values >= self.low
+        if self.kind == "onset":
+            first = every * (1.0 + np.argmax(inside, axis=0))
+            return np.where(inside.any(axis=0), first, np.nan)
         if self.kind == "share":
             return np.asarray(100.0 * (inside.sum(axis=0, dtype=np.int32) / len(inside)))
         count = max(1, math.ceil(self.minutes / every))
@@ -109,7 +116,7 @@ class Utility(msgspec.Struct, frozen=True, omit_defaults=True):
     citation: str = ""
 
     def of(self, answers: Mapping[str, Array]) -> Array:
-        """Tell what the outcomes of each member are worth."""
+        """Tell what the outcomes of each member are worth; an onset is no amount and cannot be weighed."""
         return np.asarray(sum(weight * answers[name] for name, weight in self.weights.items()))
 
 
@@ -134,10 +141,25 @@ _GLUCOSE = (
 )
 
 
+_COLLAPSE = 30.0  # mmHg; see twin_engine/circulation/course.py
+_SEPSIS = "Evans L, et al. Surviving Sepsis Campaign 2021. Crit Care Med 2021;49:e1063-e1143: a mean of 65 mmHg"
+_PRESSURE = (
+    Measure("below-65", "Time with a mean below 65 mmHg", "mean-pressure", "share", high=65.0, citation=_SEPSIS),
+    Measure("collapse", "Collapse (mean pressure below 30 mmHg)", "mean-pressure", "episode", high=_COLLAPSE),
+    Measure("collapse-at", "Minute of the first collapse", "mean-pressure", "onset", high=_COLLAPSE, weighable=False),
+    Measure("rate", "Heart rate, mean (0 from a collapse on)", "heart-rate", "mean", weighable=False),
+    Measure("output", "Cardiac output, mean (0 from a collapse on)", "cardiac-output", "mean", weighable=False),
+    Measure("wedge", "Wedge pressure, mean (0 from a collapse on)", "wedge-pressure", "mean", weighable=False),
+)
+
+
 def measures_of(model: DynamicModel) -> tuple[Measure, ...]:
     """List what is asked of a model's courses: what is declared for its first channel, then its mean and extremes."""
     channel = model.channels[0]
-    declared = _GLUCOSE if channel.name == _SENSOR and channel.unit == "mg/dL" else ()
+    known = {each.name: each.unit for each in model.channels}
+    declared: tuple[Measure, ...] = _GLUCOSE if channel.name == _SENSOR and channel.unit == "mg/dL" else ()
+    if channel.name == "mean-pressure" and channel.unit == "mm[Hg]":
+        declared = tuple(measure for measure in _PRESSURE if measure.channel in known)
     return (
         *declared,
         Measure("mean", f"{channel.title}, mean", channel.name, "mean"),
@@ -152,8 +174,11 @@ def usual_utility(model: DynamicModel) -> Utility | None:
     return GRI if GRI.weights.keys() <= known else None
 
 
-def outcome_of(measure: Measure, answers: Array, unit: str) -> Outcome:
-    """Sum up the answers of the members."""
+def outcome_of(measure: Measure, answers: Array, unit: str) -> Outcome | None:
+    """Sum up the answers of the members; `None` for an onset that none of them has."""
+    if measure.kind == "onset":
+        when = answers[np.isfinite(answers)]
+        return Outcome(measure.name, measure.title, "min", _short(when.min())) if len(when) else None
     told = {"share": "%", "episode": "1"}.get(measure.kind, unit)
     if measure.kind == "episode":
         return Outcome(measure.name, measure.title, told, _short(answers.mean()))
@@ -194,7 +219,7 @@ def read_utility(text: str, measures: Sequence[Measure]) -> Utility:
         raise Misuse(
             "The utility cannot be read.", hint="It has title, declared_by and [weights].", detail=error
         ) from error
-    known = {measure.name for measure in measures}
+    known = {measure.name for measure in measures if measure.weighable}
     if not told.weights or told.weights.keys() - known or not all(map(math.isfinite, told.weights.values())):
         raise Misuse(
             "The utility weighs something that is not measured, or with no number.",

@@ -20,7 +20,7 @@ from twin_engine.model import TwinModel
 
 __all__ = ["GROUP", "ROOMS", "model", "models"]
 
-ROOMS = ("twin_engine.physiology", "twin_engine.risk")
+ROOMS = ("twin_engine.physiology", "twin_engine.risk", "twin_engine.circulation")
 GROUP = "fhirtwin.models"
 
 

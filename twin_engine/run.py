@@ -5,7 +5,7 @@ A run and a missing answer hold patient data; both can be written to JSON and re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from itertools import chain
 from typing import Literal
@@ -16,10 +16,25 @@ import numpy as np
 from mappers.facts import Coding, Fact
 from mappers.when import When
 from twin_engine.answer import Found, Lack
-from twin_engine.model import Array, TwinModel, Yield
+from twin_engine.model import Array, Range, TwinModel, Yield
 from twin_engine.profile import Profile
 
-__all__ = ["Input", "Missing", "Output", "Run", "ask", "inputs_of", "missing", "simulate"]
+__all__ = [
+    "Input",
+    "Missing",
+    "Output",
+    "Run",
+    "Start",
+    "ask",
+    "beyond",
+    "inputs_of",
+    "missing",
+    "simulate",
+    "values_of",
+]
+
+Start = Callable[[TwinModel, Mapping[str, float], int, int], Array]
+"""Gives the ensemble that a model starts with: of the model, what answers its needs, how many members, and a seed."""
 
 
 class Input(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -64,6 +79,7 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
 
     `valid_at` is the time that the outputs refer to, as precisely as it is known. `not_computed` gives for each output
     that is absent a sentence why, and `lacks` what would have to be known. `settings` are the model's, as text.
+    `remarks` are what the model has to say besides its numbers.
     """
 
     model: str
@@ -81,6 +97,7 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     citation: str
     seed: int
     members: int
+    remarks: tuple[str, ...] = ()
 
 
 class Missing(msgspec.Struct, frozen=True, tag="missing"):
@@ -96,10 +113,17 @@ class Missing(msgspec.Struct, frozen=True, tag="missing"):
     say: tuple[str, ...]
 
 
-def simulate(model: TwinModel, profile: Profile, members: int = 1, seed: int = 0) -> Run | Missing:
+def _start(model: TwinModel, inputs: Mapping[str, float], members: int, seed: int) -> Array:
+    return model.start(inputs, members, np.random.default_rng(seed))
+
+
+def simulate(
+    model: TwinModel, profile: Profile, members: int | None = None, seed: int = 0, start: Start = _start
+) -> Run | Missing:
     """Run a model on a patient: the outputs that the facts allow, and for each other one the reason.
 
-    The same model, profile, seed and number of members give the same bits.
+    The same model, profile, seed and number of members (by default the model's) give the same bits. `start` is for a
+    caller that keeps ensembles.
     """
     if dead := profile.died():
         when = f" ({dead.when})" if dead.when else ""
@@ -107,16 +131,19 @@ def simulate(model: TwinModel, profile: Profile, members: int = 1, seed: int = 0
             model, profile, {}, {}, (f"The patient is recorded as dead{when}: there is nothing to forecast.",)
         )
     found, lacks = ask(model, profile)
-    inputs = {name: answer.value for name, answer in found.items()}
+    inputs = values_of(model, found)
     derived = model.derive(inputs)
     sentences = {y.name: tuple(_why_not(model, y, {**inputs, **derived}, lacks)) for y in model.yields}
     reasons = {name: " ".join(said) for name, said in sentences.items() if said}
     if len(reasons) == len(model.yields):
         return missing(model, profile, lacks, reasons, tuple(dict.fromkeys(chain.from_iterable(sentences.values()))))
-    rng = np.random.default_rng(seed)
-    observed = model.observe(model.start(inputs, members, rng))
+    members = model.members if members is None else members
+    state = start(model, inputs, members, seed)
+    observed = model.observe(state)
     anchor = found[model.valid_at].when if model.valid_at else None
     used = {name for y in model.yields if y.name not in reasons for name in y.needs}
+    used |= {need.name for need in model.needs if need.optional}
+    assumed = (a.assumption for name, a in found.items() if name in used and a.assumption)
     return Run(
         model=model.name,
         title=model.title,
@@ -130,11 +157,12 @@ def simulate(model: TwinModel, profile: Profile, members: int = 1, seed: int = 0
         ),
         not_computed=reasons,
         lacks=tuple(dict.fromkeys(lacks.values())),
-        assumptions=tuple(dict.fromkeys(a.assumption for name, a in found.items() if name in used and a.assumption)),
+        assumptions=tuple(dict.fromkeys(assumed)),
         limits=model.card.limits,
         citation=model.citation,
         seed=seed,
         members=members,
+        remarks=model.remarks(inputs, state),
     )
 
 
@@ -157,6 +185,30 @@ def ask(model: TwinModel, profile: Profile) -> tuple[dict[str, Found], dict[str,
     return found, lacks
 
 
+def values_of(model: TwinModel, found: Mapping[str, Found]) -> dict[str, float]:
+    """Return what a model takes of the answers to its needs: their values, and the ages that it asks for."""
+    ages = {
+        f"{need.name}-days": float(found[need.name].age_days or 0)
+        for need in model.needs
+        if need.dated and need.name in found
+    }
+    return {name: answer.value for name, answer in found.items()} | ages
+
+
+def beyond(model: TwinModel, inputs: Mapping[str, float]) -> tuple[str, ...]:
+    """Say in sentences where inputs, or what follows from them, lie outside a range that all yields hang on."""
+    known = {**inputs, **model.derive(inputs)}
+    return tuple(
+        _outside(limit, known[limit.name])
+        for limit in model.holds_for
+        if not limit.yields and limit.name in known and not limit.holds(known[limit.name])
+    )
+
+
+def _outside(limit: Range, value: float) -> str:
+    return f"{limit.title} is {value:.4g} {limit.unit}. {limit.why}"
+
+
 def _why_not(
     model: TwinModel, wanted: Yield, quantities: Mapping[str, float], lacks: Mapping[str, Lack]
 ) -> Iterator[str]:
@@ -166,7 +218,7 @@ def _why_not(
         value = quantities.get(limit.name)
         concerns = not limit.yields or wanted.name in limit.yields
         if concerns and value is not None and not limit.holds(value):
-            yield f"{limit.title} is {value:.4g} {limit.unit}. {limit.why}"
+            yield _outside(limit, value)
 
 
 def inputs_of(

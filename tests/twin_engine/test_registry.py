@@ -40,6 +40,7 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_our_models_are_found_by_being_in_their_folders():
     ours = {"dalla-man", "glucose", "glucose-exercise", "hovorka", "kidney", "prevent", "ultradian", "uva-padova"}
+    ours |= {"circulation"}
     assert set(models()) == ours
     assert all(isinstance(one, TwinModel) for one in models().values())
 

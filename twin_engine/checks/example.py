@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import product
-
-import numpy as np
 
 from mappers.concepts import classes_of
 from mappers.facts import Coding, Fact, Kind, Origin, Quantity
@@ -21,6 +19,7 @@ NOON = datetime(2024, 6, 15, 12, tzinfo=UTC)
 CLOSED = frozenset({"condition", "medication"})
 DRUGS = ("atorvastatin", "lisinopril")  # one of each class that our tables know
 CORNERS = 256  # combinations of extreme inputs that are tried; the first of a model with very many inputs
+FEW_CORNERS = 4  # of a model that calibrates itself at each start, which takes seconds
 
 
 def example_profile(model: TwinModel, **values: float) -> Profile:
@@ -42,12 +41,15 @@ def example_profile(model: TwinModel, **values: float) -> Profile:
 def corners(model: TwinModel) -> Iterator[dict[str, float]]:
     """Combine the ends of the ranges; all of them where there are few, else a fixed spread."""
     ends = [tuple(dict.fromkeys(need.bounds)) for need in model.needs]
-    total = int(np.prod([len(end) for end in ends], dtype=np.float64))
-    stride = max(1, total // CORNERS)
+    total = math.prod(len(end) for end in ends)
+    stride = max(1, total // (CORNERS if model.members == 1 else FEW_CORNERS))
     stride += 1 - stride % 2  # odd, so that each end of each range is met
-    for number, values in enumerate(product(*ends)):
-        if number % stride == 0:
-            yield dict(zip((need.name for need in model.needs), values, strict=True))
+    for number in range(0, total, stride):
+        chosen, rest = [], number
+        for end in reversed(ends):
+            rest, place = divmod(rest, len(end))
+            chosen.append(end[place])
+        yield dict(zip((need.name for need in model.needs), reversed(chosen), strict=True))
 
 
 def middle(need: Need) -> float:

@@ -9,13 +9,14 @@ from typing import Literal
 
 import numpy as np
 
-from twin_engine.checks.course import FULL, LIGHT, lay
+from twin_engine.checks.course import FULL, LIGHT, MEMBERS, lay
 from twin_engine.dynamic import DynamicModel
 
 __all__ = ["Halving", "halve_steps"]
 
 ENOUGH = 0.5  # policy: of a channel's error, that half the step may change under a light plan
-NOTHING = 0.01  # of a channel's error: less is not looked at
+NOTHING = 0.05  # of a channel's error: less is not looked at; what beats and breathes has a grain of its own
+FEW = 3  # members, where each start is a calibration
 NEARER = 0.9  # how much of the change the next halving may make at most
 
 
@@ -71,7 +72,7 @@ def halve_steps(model: DynamicModel, plan: Literal["light", "full"] = "light") -
 
     Raises what the model's `trace` raises: `Misuse` for a plan that it does not take, `Diverged` for lost numbers.
     """
-    laid = lay(model, LIGHT if plan == "light" else FULL)
+    laid = lay(model, LIGHT if plan == "light" else FULL, MEMBERS if model.follows else FEW)
     courses = [
         replace(model, substeps=model.substeps * times).trace(laid.state, laid.plan, laid.every)[1]
         for times in (1, 2, 4)

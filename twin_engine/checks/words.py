@@ -35,9 +35,10 @@ def check_words(model: TwinModel) -> Broken:
             yield "units", f"The unit of {what} is not UCUM: {unit!r}."
     for need in model.needs:
         yield from _need(need)
-    asked = [need.name for need in model.needs]
+    asked = [need.name for need in model.needs if not need.optional]
     for need in model.needs:
-        if need.at and need.at not in asked[: asked.index(need.name)]:
+        before = [each.name for each in model.needs[: model.needs.index(need)]]
+        if need.at and need.at not in before:
             yield "needs", f"The need {need.name} is asked at {need.at}, which does not stand before it."
     for wanted in model.yields:
         yield from _yield(wanted, asked)
@@ -95,7 +96,7 @@ def _need(need: Need) -> Broken:
 
 
 def _yield(wanted: Yield, asked: list[str]) -> Broken:
-    if unknown := set(wanted.needs) - set(asked):
+    if unknown := set(wanted.needs) - set(asked):  # optional ones are no condition
         yield "yields", f"The yield {wanted.name} needs what the model does not ask: {', '.join(sorted(unknown))}."
     if wanted.kind == "risk" and (wanted.unit != "1" or not wanted.horizon_years):
         yield "yields", f"The risk {wanted.name} has another unit than 1, or no horizon."

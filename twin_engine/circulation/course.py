@@ -15,8 +15,10 @@ import numpy as np
 
 from twin_engine.circulation.body import INDEX, adult, scaled
 from twin_engine.circulation.drugs import Drug, drugs, effect, under
-from twin_engine.circulation.heart import TOLD, run, told
+from twin_engine.circulation.heart import ALIVE, TOLD, run, told
 from twin_engine.circulation.kernel import STATES
+from twin_engine.circulation.rows import read_table
+from twin_engine.circulation.studies import GAINS
 from twin_engine.model import Array
 
 __all__ = ["COLUMNS", "DRUGS", "PLACE", "Given", "blank", "circulation_of", "minute", "settled"]
@@ -30,7 +32,7 @@ _HEART = (
     *("vagal", "tone", "force", "vein-tone", "felt-filling", "pump-flow", "since-beat", "beat-length", "breath"),
     "breath-second",
 )
-_PERSON = ("surface", "haemoglobin", "saturation", "set-pressure", "set-filling")
+_PERSON = ("surface", "haemoglobin", "saturation", "set-pressure", "set-filling", "gains")
 _UNDER_WAY = ("valve-area", "leaking", "print", "drift", "collapsed")
 COLUMNS: Final = (
     *_HEART,
@@ -43,13 +45,18 @@ PLACE: Final[Mapping[str, int]] = {name: place for place, name in enumerate(COLU
 _FIRST_TOLD, _FIRST_EFFECT = PLACE["heart-rate"], PLACE[f"effect-{DRUGS[0].name}"]
 
 # How near two minutes have to be to count as the same, in the unit of what is told.
-_SAME: Final = {"mean-pressure": 0.1, "cardiac-output": 0.02, "central-venous-pressure": 0.03, "wedge-pressure": 0.05}
+_SAME: Final = {
+    **{"mean-pressure": 0.1, "cardiac-output": 0.02, "central-venous-pressure": 0.03, "wedge-pressure": 0.05},
+    **{"heart-rate": 0.1, "ejection-fraction": 0.1},
+}
 _SAME_AT = np.array([_FIRST_TOLD + list(TOLD).index(name) for name in _SAME])
 _SAME_BY = np.array(list(_SAME.values()))
 _BLOOD, _EFFECT = 25.0, 0.02  # mL, and share of a drug's effect, after which a settled heart is run again (policy)
+_GAINS = [INDEX[symbol] for symbol in GAINS]
+_RATE_GAINS = [INDEX["G_hr_s"], INDEX["G_hr_v"]]
+_FAILURE, _FAILING = "heart-failure", 40.0  # %: heart failure with reduced ejection fraction, as guidelines divide it
 _WINDOW = 20.0  # s at the end of a minute over which beats are averaged: five breaths
 _LEAK_HALF, _LEAK_SHARE = 25.0, 0.75  # min, and of crystalloid that leaves the vessels (specification 3.1; not fitted)
-_ALIVE = 30.0  # mmHg: policy; below, no organ is perfused and no reflex of the model is known to hold
 _CM_H2O = 0.7356  # mmHg
 _REACHES = 0.5  # of the airway pressure reaches the pleura in a lung of normal compliance (policy)
 
@@ -69,12 +76,15 @@ class Given(NamedTuple):
 def blank(members: int, inputs: Mapping[str, float], given: Given) -> Array:
     """Return the columns of a person, (members, columns), before their heart is at rest.
 
-    The surface is that of Mosteller (N Engl J Med 1987;317:1098).
+    The surface is that of Mosteller (N Engl J Med 1987;317:1098). Whose ejection fraction was measured at 40 % or less
+    has the reflexes of people with heart failure (docs/circulation-drugs.md).
     """
     state = np.zeros((members, len(COLUMNS)))
     state[:, PLACE["surface"]] = np.sqrt(inputs["body-height"] * inputs["body-weight"] / 3600.0)
     state[:, PLACE["haemoglobin"]] = inputs.get("haemoglobin", 0.0)
     state[:, PLACE["saturation"]] = inputs.get("oxygen-saturation", 97.0)
+    failing = inputs.get("measured-ejection-fraction", 100.0) <= _FAILING
+    state[:, PLACE["gains"]] = read_table("studies")["kinds"][_FAILURE]["gains"] if failing else 1.0
     state[:, _FIRST_EFFECT : _FIRST_EFFECT + len(DRUGS)] = [
         effect(drug, dose) for drug, dose in zip(DRUGS, given.doses, strict=True)
     ]
@@ -89,6 +99,7 @@ def circulation_of(state: Array, fitted: Mapping[str, Array], given: Given) -> A
     made = scaled(base, state[:, PLACE["surface"]])
     made[:, INDEX["MAP_set"]] = state[:, PLACE["set-pressure"]]
     made[:, INDEX["RAP_set"]] = state[:, PLACE["set-filling"]]
+    made[:, _GAINS] *= state[:, PLACE["gains"], None]
     valve = state[:, PLACE["valve-area"]]
     made[:, INDEX["A_av"]] = np.where(valve > 0.0, valve, made[:, INDEX["A_av"]])
     made = under(made, {drug.name: state[:, _FIRST_EFFECT + place] for place, drug in enumerate(DRUGS)})
@@ -97,9 +108,9 @@ def circulation_of(state: Array, fitted: Mapping[str, Array], given: Given) -> A
     made[:, INDEX["w_pump"]] = pump
     made[:, INDEX["balloon"]] = balloon
     made[:, INDEX["Pth"]] += _REACHES * _CM_H2O * airway
-    if pacing > 0.0:
-        made[:, INDEX["HR0"]] = pacing
-        made[:, [INDEX["G_hr_s"], INDEX["G_hr_v"]]] = 0.0
+    slow = made[:, INDEX["HR0"]] < pacing  # a pacemaker on demand: who beats faster keeps their rhythm
+    made[slow, INDEX["HR0"]] = pacing
+    made[np.ix_(slow, _RATE_GAINS)] = 0.0
     return made
 
 
@@ -134,7 +145,7 @@ def minute(state: Array, fitted: Mapping[str, Array], given: Given, step: float)
         apart = (np.abs(state[np.ix_(moves, _SAME_AT)] - before) / _SAME_BY).max(axis=1)
         state[moves, PLACE["drift"]] = np.where(apart < 1.0, 0.0, 2.0)
         state[moves, PLACE["print"]] = mark[moves]
-    low = alive & ~(state[:, PLACE["mean-pressure"]] >= _ALIVE)
+    low = alive & ~(state[:, PLACE["mean-pressure"]] >= ALIVE)
     state[low, _FIRST_TOLD : _FIRST_TOLD + len(TOLD)] = 0.0
     state[low | ~alive, PLACE["collapsed"]] += 1.0
 

@@ -24,7 +24,7 @@ from twin_engine.model import Array
 __all__ = ["CHANGES", "Drug", "Finding", "audit", "change", "drugs", "effect", "fit_drug", "under"]
 
 _NAMES: Final = list(TOLD)
-_SETTLE, _WINDOW = 160.0, 20.0  # s, until the reflexes have answered; over which beats are averaged
+_SETTLE, _WINDOW = 300.0, 60.0  # s, until the reflexes have answered; over which beats are averaged
 _POUR = 500.0  # mL of blood volume for a step
 
 # How closely a change is met in fitting, in its unit.
@@ -42,7 +42,10 @@ CHANGES: Final[Mapping[str, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Drug:
-    """One drug: its usual and largest dose, how fast it acts, its steps, and the evidence for them."""
+    """One drug: its usual and largest dose, how fast it acts, its steps, and the evidence for them.
+
+    `validated` says that it lies inside all published ranges in all groups that it was not fitted to.
+    """
 
     name: str
     title: str
@@ -50,6 +53,7 @@ class Drug:
     unit: str
     largest: float
     onset_minutes: float
+    validated: bool
     fitted: str
     free: tuple[str, ...]
     aims: Mapping[str, float]
@@ -133,7 +137,8 @@ def change(before: Array, after: Array) -> dict[str, Array]:
 
 def _changed(heart: Array, free: Sequence[str], steps: Array) -> dict[str, Array]:
     """Return the changes when a heart at rest takes each of several steps, (members, free)."""
-    state, resting, before = at_rest(heart[None])
+    state, resting, _ = at_rest(heart[None])
+    before = told(run(state, resting, _WINDOW, window=_WINDOW))
     kept = [column for column, symbol in enumerate(free) if symbol != "volume"]
     taken = moved(resting[0], [free[column] for column in kept], steps[:, kept])
     states = np.tile(state, (len(steps), 1))

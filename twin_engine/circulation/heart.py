@@ -11,9 +11,10 @@ from twin_engine.circulation.body import INDEX
 from twin_engine.circulation.kernel import BEAT, STATES, follow
 from twin_engine.model import Array
 
-__all__ = ["STEP", "TOLD", "at_rest", "empty", "run", "told", "volume"]
+__all__ = ["ALIVE", "STEP", "TOLD", "at_rest", "empty", "run", "told", "volume"]
 
 STEP: Final = 0.002  # s; a quarter and a half of it give the same printed digits (tests)
+ALIVE: Final = 30.0  # mmHg: policy; below, no organ is perfused and no reflex of the model is known to hold
 _FEW = 3  # so many hearts are faster one by one
 _SETTLING, _WINDOW = 60.0, 20.0  # s: without reflexes, until beats repeat; and over which beats are averaged
 
@@ -87,7 +88,9 @@ def at_rest(parameters: Array, *, step: float = STEP, seconds: float = _SETTLING
     resting[:, INDEX["MAP_set"]] = beats[:, _PLACE["mean-pressure"]] - lost
     resting[:, INDEX["RAP_set"]] = beats[:, _PLACE["central-venous-pressure"]]
     resting[:, INDEX["reflex"]] = parameters[:, INDEX["reflex"]]
-    state[:, 14] = resting[:, INDEX["RAP_set"]]
+    # What the receptors feel, and what the reflexes do, is what it is at these set points; until here it was nothing.
+    state[:, 8], state[:, 14] = resting[:, INDEX["MAP_set"]], resting[:, INDEX["RAP_set"]]
+    state[:, 9:11], state[:, 11:13], state[:, 13] = 0.5, 1.0, 0.0
     return state, resting, beats
 
 

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from security.errors import Diverged
 from twin_engine.circulation.body import INDEX, adult, scaled
+from twin_engine.circulation.clinic import departs, expects_filling, fresh, readings_of
 from twin_engine.circulation.course import COLUMNS, DRUGS, PLACE, Given, blank, circulation_of, minute, settled
 from twin_engine.circulation.heart import TOLD, at_rest
 from twin_engine.circulation.kernel import STATES
-from twin_engine.circulation.words import CARD, CHANNELS, CITATION, FITTED, NEEDS, PLAN, STATE_WORDS, SYMBOLS, YIELDS
+from twin_engine.circulation.personal import APART, LEARNT, personal
+from twin_engine.circulation.renewal import renewed
+from twin_engine.circulation.words import (
+    CARD,
+    CHANNELS,
+    CITATION,
+    FITTED,
+    HOLDS,
+    NEEDS,
+    PLAN,
+    STATE_WORDS,
+    SYMBOLS,
+    YIELDS,
+)
 from twin_engine.dynamic import Channel, DynamicModel, PlanInput, State
-from twin_engine.model import Array, Card, Need, Parameter, Yield
+from twin_engine.model import Array, Card, Need, Parameter, Range, Yield
 from twin_engine.refusal import refuse_diverged, refuse_outside
 
 __all__ = ["Circulation"]
 
 _TOLD = slice(PLACE["heart-rate"], PLACE["heart-rate"] + len(TOLD))
 _HUEFNER, _DISSOLVED, _TENSION = 1.34, 0.003, 90.0  # mL/g; mL/dL/mmHg; mmHg, where arterial oxygen is not known
+_FEWEST = 0.03  # of the draws that have to carry the weight (policy): below, the ensemble is a few members many times
 _OBSERVED = tuple(wanted.name for wanted in YIELDS)
 
 
@@ -46,10 +62,83 @@ class Circulation(DynamicModel):
     plan: ClassVar[tuple[PlanInput, ...]] = PLAN
     channels: ClassVar[tuple[Channel, ...]] = CHANNELS
     yields: ClassVar[tuple[Yield, ...]] = YIELDS
+    holds_for: ClassVar[tuple[Range, ...]] = HOLDS
     card: ClassVar[Card] = CARD
     horizon_minutes: ClassVar[int] = 60
+    follows: ClassVar[bool] = False
+    members: ClassVar[int] = 100
 
     substeps: int = 30_000  # of a minute: two milliseconds
+
+    def derive(self, inputs: Mapping[str, float]) -> Mapping[str, float]:
+        """Return the pulse pressure, mmHg, where a cuff told both ends of it."""
+        ends = [inputs.get(f"measured-{name}-pressure") for name in ("systolic", "diastolic")]
+        return {"pulse-pressure": ends[0] - ends[1]} if ends[0] is not None and ends[1] is not None else {}
+
+    def start(self, inputs: Mapping[str, float], members: int, rng: np.random.Generator) -> Array:
+        """Return an ensemble of this person at rest, calibrated to what was measured; of anybody, where nothing was.
+
+        Raises `Diverged` where the readings contradict each other so much that a few draws carry all of the weight:
+        their intervals would be none.
+        """
+        readings = readings_of(inputs)
+        if not readings:
+            return super().start(inputs, members, rng)
+        found = personal(self, inputs, readings, members=members, seed=int(rng.integers(2**62)))
+        if found.share < _FEWEST:
+            names = ", ".join(each.replace("-", " ") for each in found.contradicts) or "all of them together"
+            raise Diverged(
+                f"The readings contradict each other too much for a circulation of this person: {names}.",
+                hint="Check them where they were measured; twin profile ID --model circulation shows them.",
+            )
+        return found.ensemble
+
+    def renew(
+        self, before: Mapping[str, float], inputs: Mapping[str, float], state: Array, days: float, seed: int
+    ) -> tuple[Array, tuple[str, ...]] | None:
+        """Move an ensemble on by the readings that were taken since (`twin_engine.circulation.renewal`)."""
+        readings = fresh(before, inputs, days)
+        if readings is None:
+            return None
+        found = renewed(self, inputs, state, readings, days=days, seed=seed)
+        said = [f"Moved on by {len(readings)} readings ({', '.join(readings)}) from an ensemble {days:.0f} days old."]
+        if found.contradicts:
+            said.append(f"Not expected from it: {', '.join(found.contradicts)}; the ensemble is wider for that.")
+        if found.changed:
+            said.append("The readings together say that the person has changed: what was known before counts less.")
+        return found.ensemble, tuple(said)
+
+    def remarks(self, inputs: Mapping[str, float], state: Array) -> tuple[str, ...]:
+        """Say what contradicts, what these readings do not tell, and under what they were taken."""
+        return tuple(self._remarks(inputs, state))
+
+    def _remarks(self, inputs: Mapping[str, float], state: Array) -> Iterator[str]:
+        names, seen = [wanted.name for wanted in self.yields], self.observe(state)
+        off = {}
+        for name, (value, sd) in readings_of(inputs).items():
+            place = names.index(name)
+            near = float(np.median(seen[:, place]))
+            off[self.yields[place].title] = (near - value) / sd
+            if abs(near - value) > APART * sd:
+                yield (
+                    f"{self.yields[place].title} of {value:g} {self.yields[place].unit} contradicts the other readings "
+                    f"(the nearest circulation has {near:.3g}): all intervals are wider for it."
+                )
+        far = sorted((title for title in off if abs(off[title]) > 1.0), key=lambda title: -abs(off[title]))
+        if off and sum(each**2 for each in off.values()) > len(off) and max(map(abs, off.values())) <= APART:
+            yield f"No circulation tells all of these readings; the furthest off: {', '.join(far)}."
+        priors = np.array([parameter.fitted_from.sd for parameter in self.fitted])
+        spread = state[:, len(self.states) :].std(axis=0) / priors
+        untold = [
+            parameter.title.split(", at")[0]
+            for parameter, each in zip(self.fitted, spread, strict=True)
+            if each > LEARNT
+        ]
+        if untold and len(state) > 1:
+            yield f"Not told by these readings, and left as wide as in other adults: {'; '.join(untold)}."
+        yield from departs(inputs)
+        yield from expects_filling(inputs, float(np.median(seen[:, names.index("wedge-pressure")])))
+        yield "The person was at rest when measured, and under the medicines taken then."
 
     def rest(self, inputs: Mapping[str, float], parameters: Array) -> Array:
         """Return the states at rest, under the drugs and settings that `inputs` tell."""

@@ -15,16 +15,16 @@ import numpy as np
 
 from security.errors import Misuse
 from twin_engine.circulation.fitting import invert
-from twin_engine.circulation.model import Circulation
+from twin_engine.dynamic import DynamicModel
 from twin_engine.model import Array
 
-__all__ = ["LEARNT", "Personal", "Told", "personal"]
+__all__ = ["APART", "LEARNT", "Personal", "Told", "check_readings", "personal"]
 
 LEARNT = 0.6  # of its prior's spread: policy; a parameter that is wider than that was not told by these readings
 _DRAWS = 8  # from the normal approximation for each member
 _WIDER = 1.2  # so that the weights are bounded
 _ROUNDS, _SHARE = 4, 0.1  # of draws at most; of the draws has to carry the weight
-_APART = 3.0  # standard deviations at which a reading contradicts the others
+APART = 3.0  # standard deviations at which a reading contradicts the others
 _STEP = 0.02  # of a prior's spread, for derivatives
 
 Told = Mapping[str, tuple[float, float]]
@@ -65,14 +65,14 @@ class Personal:
 
 
 def personal(
-    model: Circulation, inputs: Mapping[str, float], readings: Told, *, members: int = 100, seed: int = 0
+    model: DynamicModel, inputs: Mapping[str, float], readings: Told, *, members: int = 100, seed: int = 0
 ) -> Personal:
     """Calibrate to readings of a person at rest; `inputs` answer the model's needs.
 
     Raises `Misuse` where there is no reading, one of a name that the model does not yield, or no number.
     """
     names = [wanted.name for wanted in model.yields]
-    _check(readings, names)
+    check_readings(readings, names)
     places = [names.index(name) for name in readings]
     value = np.array([told for told, _ in readings.values()])
     sd = np.array([spread for _, spread in readings.values()])
@@ -105,7 +105,7 @@ def personal(
         ensemble=at_rest(kept),
         point=centre + point * wide,
         residuals=dict(zip(readings, left.tolist(), strict=True)),
-        contradicts=tuple(name for name, each in zip(readings, left, strict=True) if abs(each) > _APART),
+        contradicts=tuple(name for name, each in zip(readings, left, strict=True) if abs(each) > APART),
         spread={parameter.name: float(kept[:, i].std()) for i, parameter in enumerate(model.fitted)},
         share=share,
     )
@@ -138,7 +138,8 @@ def _drawn(
     return drawn[np.minimum(chosen, len(drawn) - 1)], share
 
 
-def _check(readings: Told, names: list[str]) -> None:
+def check_readings(readings: Told, names: list[str]) -> None:
+    """Raise `Misuse` where there is no reading, one of a name that the model does not yield, or no number."""
     if not readings:
         raise Misuse("A circulation is calibrated to at least one reading.", hint="Heart rate and a cuff are a start.")
     for name, (value, sd) in readings.items():

@@ -19,7 +19,19 @@ from twin_engine.circulation.published import Row, Source
 from twin_engine.circulation.rows import read_table
 from twin_engine.circulation.states import Change
 
-__all__ = ["PROSTHESES", "SOURCES", "Prosthesis", "Size", "Suits", "implanted", "prosthesis", "suits"]
+__all__ = [
+    "PROSTHESES",
+    "SOURCES",
+    "Grade",
+    "Position",
+    "Prosthesis",
+    "Size",
+    "Suits",
+    "bounds_of_mismatch",
+    "implanted",
+    "prosthesis",
+    "suits",
+]
 
 Position = Literal["aortic", "mitral"]
 Grade = Literal["none", "moderate", "severe"]
@@ -121,15 +133,28 @@ def suits(position: Position, name: str, size: int, *, surface: float, obese: bo
             hint="Is it in m2, or are weight and height exchanged?",
             detail=surface,
         )
+    moderate, severe, source = bounds_of_mismatch(position, obese=obese)
+    indexed = sized.area / surface
+    grade: Grade = "severe" if indexed <= severe else "moderate" if indexed <= moderate else "none"
+    return Suits(sized.area, indexed, grade, (found.source, source))
+
+
+def bounds_of_mismatch(position: Position, *, obese: bool = False) -> tuple[float, float, str]:
+    """Return the indexed orifices, cm2/m2, up to which mismatch is moderate and severe, and the source of both.
+
+    Raises
+    ------
+    Misuse
+        No published grades (mitral, obese).
+    """
     grades = f"{position}-obese" if obese else position
     if grades not in _MISMATCH:
         raise Misuse(
             f"No grades of mismatch that we have read hold for {position} prostheses in obese patients.",
             hint="Ask without obesity, and take the grade as an upper bound.",
         )
-    limits, indexed = _MISMATCH[grades], sized.area / surface
-    grade: Grade = "severe" if indexed <= limits.severe else "moderate" if indexed <= limits.moderate else "none"
-    return Suits(sized.area, indexed, grade, (found.source, limits.source))
+    limits = _MISMATCH[grades]
+    return limits.moderate, limits.severe, limits.source
 
 
 def implanted(position: Position, name: str, size: int) -> tuple[Change, ...]:

@@ -13,7 +13,18 @@ from twin_engine.circulation.prostheses import PROSTHESES, Position, implanted
 from twin_engine.circulation.prostheses import SOURCES as VALVE_SOURCES
 from twin_engine.circulation.states import SOURCES, STATES, Reached, answered, changed, reach
 
-__all__ = ["DIGITS", "PATIENTS", "Line", "everything", "markdown", "page", "said", "state_lines", "valve_lines"]
+__all__ = [
+    "DIGITS",
+    "PATIENTS",
+    "Line",
+    "everything",
+    "markdown",
+    "page",
+    "ranged",
+    "said",
+    "state_lines",
+    "valve_lines",
+]
 
 DIGITS: Final[Mapping[str, int]] = {
     "cardiac-output": 1,
@@ -56,7 +67,8 @@ def said(quantity: str, value: float, *, percent: bool = False) -> str:
     return f"{round(value, digits) + 0.0:.{max(digits, 0)}f}"
 
 
-def _range(low: float, high: float) -> str:
+def ranged(low: float, high: float) -> str:
+    """Return bounds as they are printed; an infinite one is open."""
     if not np.isfinite(low):
         return f"at most {high:g}"
     if not np.isfinite(high):
@@ -79,7 +91,7 @@ def state_lines(reached: Mapping[str, Reached]) -> list[Line]:
                     quantity=f"{row.quantity}{by}",
                     unit=row.unit,
                     ours=shown,
-                    published=_range(*row.bounds),
+                    published=ranged(*row.bounds),
                     inside=inside,
                     declared=inside != (row.name in state.fails),
                     source=source.cite,
@@ -113,7 +125,7 @@ def valve_lines(reached: Mapping[str, Reached]) -> list[Line]:
                     quantity=_GRADIENT[position],
                     unit="mm[Hg]",
                     ours=said(_GRADIENT[position], float(ours)),
-                    published=_range(mean - sd, mean + sd),
+                    published=ranged(mean - sd, mean + sd),
                     inside=inside,
                     declared=inside != size.misses,
                     source=source.cite,

@@ -12,7 +12,7 @@ from twin_engine.circulation.fitting import fit_rest
 from twin_engine.circulation.rows import read_table
 from twin_engine.model import Array
 
-__all__ = ["GAINS", "Study", "heart_of", "studies"]
+__all__ = ["GAINS", "Study", "heart_of", "made", "studies"]
 
 GAINS: Final = ("G_hr_s", "G_hr_v", "G_R", "G_Rcp", "G_E", "G_V0", "G_V0cp")
 _FREE = ("HR0", "R_sys", "Ees_lv", "TBV", "lam_lv", "R_pul", "Ees_rv", "V0_lv", "C_sa")
@@ -38,11 +38,15 @@ def studies() -> Mapping[str, Study]:
 @cache
 def heart_of(name: str) -> Array:
     """Return the parameters (parameters,) at which a heart at rest tells what a group's paper tells."""
-    study = studies()[name]
+    found = made(studies()[name])
+    found.setflags(write=False)
+    return found
+
+
+def made(study: Study) -> Array:
+    """Find the parameters (parameters,) of a heart that tells what is told and assumed of a group."""
     kind = read_table("studies")["kinds"][study.kind]
     base = adult(**kind["changes"])
     for symbol in GAINS:
         base[INDEX[symbol]] *= kind["gains"]
-    found, _ = fit_rest(base, _FREE, {**study.told, **study.assumed})
-    found.setflags(write=False)
-    return found
+    return fit_rest(base, _FREE, {**study.told, **study.assumed})[0]
