@@ -1,13 +1,18 @@
-"""An EHR simulator: a FHIR server in DSTU2, STU3, R4, R4B or R5 whose habits and misbehaviours can be switched."""
+"""An EHR simulator: a FHIR server in DSTU2, STU3, R4, R4B or R5 whose habits and faults can be switched."""
 
+from conformance.hostile.bulk import BulkHabits
 from conformance.hostile.ehr import Ehr, EhrSettings
-from conformance.hostile.misbehaviour import MISBEHAVIOURS, Misbehaviour, Misbehaviours
-from conformance.hostile.rest import Seen
+from conformance.hostile.faults import FAULTS, PLACES
+from conformance.hostile.misbehaviour import MISBEHAVIOURS, Misbehaviour, Misbehaviours, throw
+from conformance.hostile.seen import Seen
 from conformance.hostile.server import serve
 from conformance.hostile.versions import FhirVersion
 
 __all__ = [
+    "FAULTS",
     "MISBEHAVIOURS",
+    "PLACES",
+    "BulkHabits",
     "Ehr",
     "EhrSettings",
     "FhirVersion",
@@ -15,4 +20,5 @@ __all__ = [
     "Misbehaviours",
     "Seen",
     "serve",
+    "throw",
 ]

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import signal
 import sys
-import threading
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from conformance.cohort import EhrName, build, to_json
-from conformance.hostile import MISBEHAVIOURS, Ehr, EhrSettings, FhirVersion, Misbehaviour, serve
-from security.errors import BadSettings, Fault
-
-_SEED = 7  # the cohort of the demonstration
+from conformance.cohort import EhrName
+from conformance.hostile import FAULTS, Ehr, EhrSettings, FhirVersion, throw
+from conformance.hostile.alone import load, load_cohort, register, serve_alone
+from security.errors import Fault
 
 app = App(
     name="python -m conformance.hostile",
@@ -54,41 +49,24 @@ def run(
     client
         ID=FILE registers a SMART client with its public key set (JWKS). Without any, no token is asked for. Repeatable.
     misbehave
-        NAME or NAME:TYPE throws a switch, for good. Repeatable.
+        NAME, NAME:TYPE or NAME,type=..,after=..,times=..,value=.. throws a switch. Repeatable.
     list_
         List the switches and stop.
     """
     if list_:
-        sys.stdout.write("".join(f"{name:24} {kind.place:8} {kind.does}\n" for name, kind in MISBEHAVIOURS.items()))
+        sys.stdout.write("".join(f"{name:30} {kind.place:10} {kind.does}\n" for name, kind in FAULTS.items()))
         return
     ehr = Ehr(EhrSettings(fhir_version=version, page_size=page_size, require_auth=bool(client)))
-    for told in client:
-        ehr.smart.register(*_client(told))
-    ehr.misbehaviours.add(*(Misbehaviour(*told.partition(":")[::2]) for told in misbehave))
-    bundles = build(_SEED, datetime.now(UTC).date()).bundles(cohort, version) if cohort else []
-    loaded = sum(ehr.load_file(file) for file in files) + ehr.load(*map(to_json, bundles))
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with serve([ehr], ports=[port]) as [base]:
-        sys.stdout.write(f"{base}  ({version}, {loaded} resources{'' if client else ', no token needed'})\n")
+    register(ehr, client)
+    ehr.misbehaviours.add(*(throw(told.replace(":", ",type=", 1) if "," not in told else told) for told in misbehave))
+    loaded = load(ehr, files) + (load_cohort(ehr, cohort) if cohort else 0)
+    token = "" if client else ", no token needed"
+
+    def say(base: str, files: str) -> None:
+        sys.stdout.write(f"{base}  ({version}, {loaded} resources{token})\n")
         sys.stdout.flush()
-        stop.wait()
 
-
-def _client(told: str) -> tuple[str, dict[str, object]]:
-    name, mark, file = told.partition("=")
-    if not mark or not name:
-        raise BadSettings("--client is told as ID=FILE.", hint="FILE is the client's public JWKS.")
-    try:
-        keys = json.loads(Path(file).read_bytes())
-    except (OSError, ValueError) as error:
-        raise BadSettings(
-            "The client's key set cannot be read as JSON.", hint="Give a JWKS file.", detail=error
-        ) from error
-    if not isinstance(keys, dict):
-        raise BadSettings("The client's key set is not a JSON object.", hint='It reads {"keys": [...]}.')
-    return name, keys
+    serve_alone(ehr, port, say)
 
 
 def main() -> int:

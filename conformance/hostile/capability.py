@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from conformance.hostile import wire
+from conformance.hostile.bulk.habits import Level
 from conformance.hostile.parameters import parameters_of
 from conformance.hostile.smart import ALGORITHMS
 
@@ -22,6 +23,14 @@ _SERVICE = {
     "dstu2": "http://hl7.org/fhir/restful-security-service",
     "stu3": "http://hl7.org/fhir/restful-security-service",
 }
+_BULK = "http://hl7.org/fhir/uv/bulkdata"
+# Resource type ("" for the server), name, definition. Up to STU3 all stand at the server.
+_OPERATIONS = (
+    ("", "export", f"{_BULK}/OperationDefinition/export"),
+    ("Patient", "export", f"{_BULK}/OperationDefinition/patient-export"),
+    ("Group", "export", f"{_BULK}/OperationDefinition/group-export"),
+    ("Patient", "everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything"),
+)
 
 
 def capability_statement(ehr: Ehr) -> dict[str, Any]:
@@ -41,6 +50,8 @@ def capability_statement(ehr: Ehr) -> dict[str, Any]:
     }
     if version.is_before_r4:  # required there, gone from R4 on
         statement["acceptUnknown"] = "both"
+    else:
+        statement["instantiates"] = [f"{_BULK}/CapabilityStatement/bulk-data"]
     return statement
 
 
@@ -73,10 +84,24 @@ def _rest(ehr: Ehr) -> dict[str, Any]:
     rest["resource"] = [_resource(ehr, type_) for type_ in sorted(ehr.version.types)]
     if ehr.version.name == "dstu2":  # the code "batch" came with STU3, transactionMode went
         rest["transactionMode"] = "both"
-        rest["interaction"] = [{"code": "transaction"}]
+        rest["interaction"] = [{"code": "transaction"}, {"code": "history-system"}]
     else:
-        rest["interaction"] = [{"code": "transaction"}, {"code": "batch"}]
+        rest["interaction"] = [{"code": "transaction"}, {"code": "batch"}, {"code": "history-system"}]
+    told = _OPERATIONS if ehr.version.is_before_r4 else [each for each in _OPERATIONS if not each[0]]
+    operations = [_operation(ehr, name, where) for type_, name, where in told if _is_mounted(ehr, type_, name)]
+    if operations:
+        rest["operation"] = operations
     return rest
+
+
+def _is_mounted(ehr: Ehr, type_: str, name: str) -> bool:
+    level: Level = "system" if not type_ else "patient" if type_ == "Patient" else "group"
+    return name != "export" or level in ehr.settings.bulk.levels
+
+
+def _operation(ehr: Ehr, name: str, definition: str) -> dict[str, Any]:
+    """Name an operation: its definition is a Reference up to STU3, a canonical from R4 on."""
+    return {"name": name, "definition": {"reference": definition} if ehr.version.is_before_r4 else definition}
 
 
 def _service(ehr: Ehr) -> str:
@@ -85,9 +110,18 @@ def _service(ehr: Ehr) -> str:
 
 def _resource(ehr: Ehr, type_: str) -> dict[str, Any]:
     writes = ehr.settings.takes(type_)
-    codes = ["read", "vread", "history-instance", "search-type", *(["create", "update", "delete"] if writes else [])]
+    codes = [
+        "read",
+        "vread",
+        "history-instance",
+        "history-type",
+        "search-type",
+        *(["create", "update", "delete"] if writes else []),
+    ]
     without = ehr.settings.without
     searched = [parameter for parameter in parameters_of(type_).values() if parameter.name not in without]
+    told = [] if ehr.version.is_before_r4 else [each for each in _OPERATIONS if each[0] == type_]
+    operations = [_operation(ehr, name, where) for _, name, where in told if _is_mounted(ehr, type_, name)]
     return {
         "type": type_,
         "interaction": [{"code": code} for code in codes],
@@ -98,4 +132,5 @@ def _resource(ehr: Ehr, type_: str) -> dict[str, Any]:
         "conditionalUpdate": writes,
         "conditionalDelete": "not-supported",
         "searchParam": [{"name": parameter.name, "type": parameter.kind} for parameter in searched],
+        **({"operation": operations} if operations else {}),
     }

@@ -11,12 +11,14 @@ from uuid import NAMESPACE_URL, uuid5
 
 from starlette.applications import Starlette
 
-from conformance.hostile import wire
+from conformance.hostile import events, wire
+from conformance.hostile.bulk import BulkHabits, Exports, FileHost
 from conformance.hostile.misbehaviour import Misbehaviours
 from conformance.hostile.paging import Pages
 from conformance.hostile.references import redirect
-from conformance.hostile.rest import Rest, Seen
+from conformance.hostile.rest import Rest
 from conformance.hostile.scopes import ScopeVersion
+from conformance.hostile.seen import Seen
 from conformance.hostile.smart import Authorization
 from conformance.hostile.store import Store
 from conformance.hostile.versions import VERSIONS, FhirVersion, Version
@@ -60,6 +62,8 @@ class EhrSettings:
         SMART scope versions that it understands.
     well_known
         Whether `.well-known/smart-configuration` is there (microsoft/fhir-server#2138: it was not).
+    bulk
+        How it exports.
     """
 
     name: str = "ehr"
@@ -79,6 +83,7 @@ class EhrSettings:
     judges_writes: bool = True
     scope_versions: tuple[ScopeVersion, ...] = ("v1", "v2")
     well_known: bool = True
+    bulk: BulkHabits = field(default_factory=BulkHabits)
 
     def __post_init__(self) -> None:
         if self.fhir_version not in VERSIONS:
@@ -107,6 +112,8 @@ class Ehr:
         self.misbehaviours = Misbehaviours()
         self.seen: list[Seen] = []
         self.origin = f"http://{self.settings.name}.test"
+        self.exports = Exports(self)
+        self.files = FileHost(self)
         self._ids = 0
         self.app: Starlette = Rest(self).app()
 
@@ -119,6 +126,14 @@ class Ehr:
     def token_url(self) -> str:
         """The token endpoint."""
         return f"{self.origin}/auth/token"
+
+    def merge(self, old: str, survivor: str) -> int:
+        """Merge a Patient into another, as a registrar does; return how many resources moved."""
+        return events.merge(self, old, survivor)
+
+    def unmerge(self, old: str, survivor: str) -> int:
+        """Take a merge back; return how many resources moved back."""
+        return events.unmerge(self, old, survivor)
 
     def new_id(self, type_: str) -> str:
         """Make the next logical id; the same run gives the same ids."""

@@ -84,6 +84,19 @@ class Interactions:
         if self._grant is not None:
             self._grant.require(action, type_)
 
+    def allows(self, action: Action, type_: str) -> bool:
+        """Say whether a scope allows the action on a type that is mounted."""
+        try:
+            self.permit(action, type_)
+        except Problem:
+            return False
+        return True
+
+    @property
+    def client(self) -> str:
+        """Who asks, "" where no token is asked for."""
+        return self._grant.client if self._grant else ""
+
     def check(self, type_: str, resource: Mapping[str, Any]) -> None:
         """Raise 400 or 422 for what is not a resource of that type in this version."""
         if resource.get("resourceType") != type_:

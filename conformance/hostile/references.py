@@ -6,10 +6,10 @@ reference or a URL are touched: an `Identifier.value` that happens to spell the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["redirect"]
+__all__ = ["redirect", "references_in"]
 
 _HOLDERS = frozenset({"reference", "url", "uri"})
 
@@ -24,3 +24,17 @@ def redirect(value: Any, target: Callable[[str], str]) -> Any:
     if isinstance(value, list):
         return [redirect(item, target) for item in value]
     return value
+
+
+def references_in(value: Any) -> Iterator[str]:
+    """Yield each literal reference to a resource of the same server, without its version."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "reference" and isinstance(inner, str):
+                if inner.count("/") in (1, 3) and ":" not in inner:
+                    yield inner.partition("/_history/")[0]
+            else:
+                yield from references_in(inner)
+    elif isinstance(value, list):
+        for item in value:
+            yield from references_in(item)

@@ -41,6 +41,10 @@ class Query:
     summary: str = ""
     total: str = ""
 
+    def takes(self, held: Held) -> bool:
+        """Say whether a resource matches."""
+        return all(test(held) for test in self.tests)
+
     @property
     def self_link(self) -> str:
         """The query part of the self link: the filters that were applied, no others (search.html#conformance)."""

@@ -14,8 +14,9 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from conformance.hostile.bulk import FileHost
 from conformance.hostile.ehr import Ehr
-from conformance.hostile.mishap import HANG_UP
+from conformance.hostile.mishap import CONNECTION
 from security.errors import BadSettings, Unreachable
 
 __all__ = ["serve"]
@@ -24,14 +25,14 @@ _START = 10.0  # seconds that a start may take on a busy machine
 
 
 class _Cuttable(H11Protocol):
-    """HTTP/1.1 whose application can end the connection, which ASGI has no word for."""
+    """HTTP/1.1 whose application gets at the connection, which ASGI has no word for."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in H11Protocol
         super().connection_made(transport)
         app = self.app
 
         async def cuttable(scope: Scope, receive: Receive, send: Send) -> None:
-            await app({**scope, HANG_UP: transport.abort}, receive, send)
+            await app({**scope, CONNECTION: transport}, receive, send)
 
         self.app = cuttable
 
@@ -40,14 +41,16 @@ class _Cuttable(H11Protocol):
 def serve(ehrs: Sequence[Ehr], *, host: str = "127.0.0.1", ports: Sequence[int] = ()) -> Iterator[list[str]]:
     """Serve each EHR on its own port while the block runs; yields their FHIR bases, in order.
 
-    `ports` names ports, one an EHR (0 or absent: a free one). An EHR's links name its real address from then on. When
-    the block ends nothing is left running.
+    `ports` names ports, one an EHR (0 or absent: a free one); the file server of each has a free one. An EHR's links
+    name its real address from then on. When the block ends nothing is left running.
     """
     sockets = [_bound(host, ports[place] if place < len(ports) else 0) for place in range(len(ehrs))]
+    sockets += [_bound(host, 0) for _ in ehrs]
     servers = []
-    for ehr, bound in zip(ehrs, sockets, strict=True):
-        ehr.origin = f"http://{host}:{bound.getsockname()[1]}"
-        servers.append(uvicorn.Server(_config(ehr)))
+    every: list[Ehr | FileHost] = [*ehrs, *(ehr.files for ehr in ehrs)]
+    for served, bound in zip(every, sockets, strict=True):
+        served.origin = f"http://{host}:{bound.getsockname()[1]}"
+        servers.append(uvicorn.Server(_config(served)))
     thread = threading.Thread(target=_run, args=(servers, sockets), name="hostile-ehrs", daemon=True)
     thread.start()
     try:
@@ -59,9 +62,9 @@ def serve(ehrs: Sequence[Ehr], *, host: str = "127.0.0.1", ports: Sequence[int] 
         thread.join()
 
 
-def _config(ehr: Ehr) -> uvicorn.Config:
+def _config(served: Ehr | FileHost) -> uvicorn.Config:
     return uvicorn.Config(
-        ehr.app,
+        served.app,
         http=_Cuttable,
         ws="none",
         loop="asyncio",
@@ -70,6 +73,7 @@ def _config(ehr: Ehr) -> uvicorn.Config:
         log_level="critical",
         access_log=False,
         server_header=False,
+        date_header=False,  # the EHR's own clock says it
         timeout_graceful_shutdown=1,
     )
 

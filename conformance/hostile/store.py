@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,21 +11,26 @@ from typing import Any
 
 from conformance.hostile import wire
 from conformance.hostile.problem import Problem
-from conformance.hostile.terms import Terms, terms_of
+from conformance.hostile.terms import Terms, patients_of, terms_of
 
 __all__ = ["Held", "Store"]
 
 
 @dataclass(slots=True)
 class Held:
-    """One version of one resource; `body` is empty where this version is a deletion."""
+    """One version of one resource; `body` is empty where this version is a deletion.
+
+    `when` is its lastUpdated, `stored` when it came to be visible, which may be later.
+    """
 
     type: str
     id: str
     number: int
     when: datetime
     body: bytes
+    stored: datetime | None = None
     _terms: Terms | None = field(default=None, repr=False)
+    _patients: frozenset[str] | None = field(default=None, repr=False)
 
     @property
     def deleted(self) -> bool:
@@ -53,6 +58,13 @@ class Held:
         if self._terms is None:
             self._terms = terms_of(self.type, self.resource())
         return self._terms
+
+    @property
+    def patients(self) -> frozenset[str]:
+        """The patients in whose compartments it is."""
+        if self._patients is None:
+            self._patients = patients_of(self.type, self.resource()) if self.body else frozenset()
+        return self._patients
 
     def resource(self) -> dict[str, Any]:
         """Decode a fresh copy of the resource, decimals as `Decimal`."""
@@ -90,10 +102,11 @@ class Store:
         """Store a resource as the next version of `type_/id_`, with the server's own id and meta put in."""
         with self._lock:
             number = len(self._versions(type_, id_)) + 1
-            moment = when or self._clock()
+            now = self._clock()
+            moment = when or now
             meta = {**resource.get("meta", {}), "versionId": str(number), "lastUpdated": wire.instant(moment)}
             body = wire.encode({**resource, "resourceType": type_, "id": id_, "meta": meta})
-            return self._append(Held(type_, id_, number, moment, body))
+            return self._append(Held(type_, id_, number, moment, body, now))
 
     def remove(self, type_: str, id_: str) -> Held:
         """Delete a resource; deleting what is already deleted changes nothing (http.html#delete)."""
@@ -103,7 +116,19 @@ class Store:
                 raise Problem(404, "not-found", f"There is no {type_} of that id.")
             if last.deleted:
                 return last
-            return self._append(Held(type_, id_, last.number + 1, self._clock(), b""))
+            now = self._clock()
+            return self._append(Held(type_, id_, last.number + 1, now, b"", now))
+
+    def forget(self, type_: str, id_: str) -> None:
+        """Lose a resource with all its versions, as if it had never been."""
+        with self._lock:
+            self._held[type_].pop(id_, None)
+
+    def put_first(self, type_: str, id_: str) -> None:
+        """Let a resource stand before all others of its type."""
+        with self._lock:
+            held = self._held[type_]
+            self._held[type_] = {id_: held.pop(id_), **held}
 
     def last(self, type_: str, id_: str) -> Held | None:
         """Return the newest version, which may be a deletion."""
@@ -127,10 +152,24 @@ class Store:
             raise Problem(404, "not-found", f"There is no such {type_}.")
         return versions[::-1]
 
-    def live(self, type_: str) -> list[Held]:
-        """Return the newest version of each resource of a type that is not deleted, oldest written first."""
+    def live(self, type_: str, until: datetime | None = None) -> list[Held]:
+        """Return the newest version of each resource of a type that is not deleted, oldest written first.
+
+        `until` shows what was visible then.
+        """
         with self._lock:
-            return [versions[-1] for versions in self._held.get(type_, {}).values() if not versions[-1].deleted]
+            newest = [versions[-1] for versions in self._held.get(type_, {}).values()]
+            if until is not None:
+                then = [_visible(versions, until) for versions in self._held.get(type_, {}).values()]
+                newest = [held for held in then if held is not None]
+            return [held for held in newest if not held.deleted]
+
+    def changes(self, types: Iterable[str], since: datetime | None = None) -> list[Held]:
+        """Return all versions of all resources of the types that were made at or after an instant, newest first."""
+        with self._lock:
+            every = [held for type_ in types for versions in self._held.get(type_, {}).values() for held in versions]
+        found = [held for held in every if since is None or held.when >= since]
+        return sorted(found, key=lambda held: (held.when, held.number), reverse=True)
 
     def all(self, type_: str) -> list[dict[str, Any]]:
         """Return the current resources of a type, decoded, decimals as `Decimal`."""
@@ -148,3 +187,8 @@ class Store:
         if self._journal is not None:
             self._journal.append((held.type, held.id))
         return held
+
+
+def _visible(versions: Sequence[Held], until: datetime) -> Held | None:
+    then = [held for held in versions if held.stored is None or held.stored <= until]
+    return then[-1] if then else None

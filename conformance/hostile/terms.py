@@ -9,7 +9,7 @@ from typing import Any
 from conformance.hostile.interval import Interval, interval, period
 from conformance.hostile.parameters import Kind, Parameter, parameters_of, values_at
 
-__all__ = ["Term", "Terms", "terms_of"]
+__all__ = ["Term", "Terms", "patients_of", "terms_of"]
 
 # A token is (system, code), a reference ("Patient", "1"), a word ("", "smith"), a date its stretch.
 Term = tuple[str, str] | Interval
@@ -19,6 +19,15 @@ Terms = Mapping[str, tuple[Term, ...]]
 def terms_of(type_: str, resource: Mapping[str, Any]) -> Terms:
     """Work out the terms of each search parameter of the type."""
     return {name: tuple(_terms(resource, parameter)) for name, parameter in parameters_of(type_).items()}
+
+
+def patients_of(type_: str, resource: Mapping[str, Any]) -> frozenset[str]:
+    """Return the ids of the patients that a resource is about, by the search parameter `patient`."""
+    if type_ == "Patient":
+        return frozenset({str(resource.get("id"))})
+    parameter = parameters_of(type_).get("patient")
+    terms = _terms(resource, parameter) if parameter else ()
+    return frozenset(str(term[1]) for term in terms if term[0] == "Patient")
 
 
 def _terms(resource: Mapping[str, Any], parameter: Parameter) -> Iterator[Term]:

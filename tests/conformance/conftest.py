@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,10 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from conformance.hostile import Ehr, EhrSettings
+
+pytest.register_assert_rewrite("tests.conformance.desk")
+
+from tests.conformance.desk import Socket, sockets  # noqa: E402 - after its asserts are made to speak
 
 
 @dataclass
@@ -115,3 +119,10 @@ def ec_client() -> Client:
 def rsa_client() -> Client:
     """A client with an RSA key."""
     return Client("twin-rsa", RSAKey.generate_key(2048, {"kid": "rsa-1"}, private=True), "RS384")
+
+
+@pytest.fixture(scope="session")
+def socket() -> Iterator[Socket]:
+    """A port for one EHR at a time."""
+    with sockets() as opened:
+        yield opened

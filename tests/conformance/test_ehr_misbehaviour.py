@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from conformance.hostile import MISBEHAVIOURS, Misbehaviour, Misbehaviours
+from conformance.hostile import Misbehaviour
 from security.errors import BadSettings, UnknownName
 
 ORGANISATION = {"resourceType": "Organization", "id": "org", "name": "St Elsewhere"}
@@ -256,16 +256,3 @@ def test_a_switch_that_is_unknown_or_cannot_strike_is_refused():
     for wrong in ({"times": 0}, {"after": -1}):
         with pytest.raises(BadSettings):
             Misbehaviour("server-error", **wrong)
-
-
-def test_every_switch_has_a_test_and_a_source():
-    """A newcomer is covered the moment it exists: its name stands in this file or beside the server's tests."""
-    from pathlib import Path
-
-    here = Path(__file__).parent
-    tests = "".join((here / name).read_text() for name in ("test_ehr_misbehaviour.py", "test_ehr_server.py"))
-    for name, kind in MISBEHAVIOURS.items():
-        assert f'"{name}"' in tests
-        assert kind.does
-        assert kind.cite
-    assert Misbehaviours().take("no-total") is None

@@ -6,14 +6,13 @@ import json
 
 import pytest
 
-from conformance.hostile import MISBEHAVIOURS, Ehr, EhrSettings, Misbehaviour, serve
+from conformance.hostile import Ehr, EhrSettings, Misbehaviour, serve
 from gateway.pull.connection import Connection
 from gateway.pull.crawl import SearchCrawl
 from gateway.pull.doctor import examine
 from gateway.pull.keys import SigningKey, new_key
 from gateway.pull.metadata import fetch_capability
 from gateway.pull.tokens import BackendServices
-from security.errors import Fault
 
 VERSIONS = ("dstu2", "stu3", "r4", "r4b", "r5")
 PRIVATE, PUBLIC = new_key()
@@ -102,34 +101,6 @@ async def test_resuming_from_any_cursor_brings_the_same(crawl):
         assert keys(pages[: position + 1]) | keys(rest) == IDS
         assert not keys(pages[: position + 1]) & keys(rest)
         assert source.certificate() == whole.certificate()
-
-
-@pytest.mark.parametrize("running", ["r4"], indirect=True)
-@pytest.mark.parametrize("name", [name for name, kind in MISBEHAVIOURS.items() if kind.place != "write"])
-@pytest.mark.parametrize("after", [0, 1])
-async def test_whatever_goes_wrong_nothing_is_called_complete_that_is_not(simulator, crawl, name, after):
-    source = await crawl()
-    value = {"huge-body": "2", "slow-drip": "0.001"}.get(name, "")
-    simulator.misbehaviours.add(
-        Misbehaviour(name, type="" if name == "token-refused" else "Observation", after=after, value=value)
-    )
-    pages, fault = [], None
-    try:
-        async for page in source.pages(None):
-            pages.append(page)
-    except Fault as caught:
-        fault = caught
-    came = keys(pages)
-    verdict = source.certificate().verdict
-    if fault is not None or not came >= IDS:
-        assert verdict == "incomplete"
-    counted = {a.what: a.came for a in source.certificate().asked}
-    assert counted["Observation"] <= 15
-    if fault is not None:
-        assert fault.hint
-        assert "p0" not in str(fault)
-    else:  # what happens to observations costs no patient
-        assert {k for k in IDS if k.startswith("Patient")} <= came
 
 
 @pytest.mark.parametrize("running", ["r4"], indirect=True)
