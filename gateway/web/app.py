@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from gateway.events import Hub
 from gateway.home import Home
+from gateway.web.behind import Behind
 from gateway.web.live import Watcher
 from gateway.web.pages import SAFE, Pages
 from gateway.web.stream import events_route
@@ -31,14 +32,16 @@ _HOST: Final = "127.0.0.1"
 _STATIC: Final = {"twin.css": "text/css", "live.js": "text/javascript"}
 
 
-def web_app(home: Home, key: str, hub: Hub | None = None, watcher: Watcher | None = None) -> Starlette:
+def web_app(
+    home: Home, key: str, hub: Hub | None = None, watcher: Watcher | None = None, behind: Behind | None = None
+) -> Starlette:
     """Build the application. A browser enters with `/enter?key=…` once and holds a cookie from then on.
 
     Pages hear of `hub`'s events at /events; whoever serves the application runs the watcher that follows what they
-    show.
+    show, and closes what is made behind them.
     """
     hub = hub or Hub()
-    pages = Pages(home, key, hub, watcher or Watcher(home, hub))
+    pages = Pages(home, key, hub, watcher or Watcher(home, hub), behind or Behind(hub))
     read = {name: files("gateway.web").joinpath(f"static/{name}").read_bytes() for name in _STATIC}
 
     def static(request: Request) -> Response:
@@ -55,6 +58,8 @@ def web_app(home: Home, key: str, hub: Hub | None = None, watcher: Watcher | Non
             Route("/twins/{twin}/seen", pages.acknowledge, methods=["POST"]),
             Route("/twins/{twin}/silent", pages.silence, methods=["POST"]),
             Route("/twins/{twin}/try", pages.attempt, methods=["POST"]),
+            Route("/twins/{twin}/operate", pages.operate, methods=["POST"]),
+            Route("/twins/{twin}/medicate", pages.medicate, methods=["POST"]),
             Route("/static/{name}", static),
             Route("/favicon.ico", lambda _: Response(status_code=204)),  # browsers ask for one
             events_route(hub, pages.allowed),
@@ -89,9 +94,9 @@ def serve_twin(
     """
     key = secrets.token_urlsafe(24)
     hub = Hub()
-    watcher = Watcher(home, hub)
+    watcher, behind = Watcher(home, hub), Behind(hub)
     config = uvicorn.Config(
-        web_app(home, key, hub, watcher),
+        web_app(home, key, hub, watcher, behind),
         host=_HOST,
         port=port,
         log_level="warning",
@@ -119,5 +124,8 @@ def serve_twin(
                 if isinstance(failure, Exception):
                     raise failure
 
-    with suppress(KeyboardInterrupt):  # Ctrl-C is how this is meant to end
-        asyncio.run(serve())
+    try:
+        with suppress(KeyboardInterrupt):  # Ctrl-C is how this is meant to end
+            asyncio.run(serve())
+    finally:
+        behind.close()

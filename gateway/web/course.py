@@ -120,6 +120,7 @@ def draw_course(
         for title, course in courses
     )
     last = f" of which the last is {measured[-1][1]:g}" if measured else ""
+    past = f"{len(measured)} measured values until {start:%Y-%m-%d %H:%M} UTC{last}; then " if measured else ""
     return CourseChart(
         title=first.title,
         unit=first.unit,
@@ -135,10 +136,7 @@ def draw_course(
         ),
         limits=tuple(Tick(f"{up(value):.1f}", word) for value, word in limits if low <= value <= high),
         now=f"{across(start):.1f}",
-        words=(
-            f"{first.title} in {first.unit}: {len(measured)} measured values until {start:%Y-%m-%d %H:%M} UTC{last}; "
-            f"then simulated, with the middle 90 %: {told}."
-        ),
+        words=f"{first.title} in {first.unit}: {past}simulated, with the middle 90 %: {told}.",
     )
 
 

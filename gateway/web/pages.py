@@ -1,13 +1,13 @@
-"""What a browser may ask: to enter, to see all twins or one, to say that a warning was seen, and to try a treatment.
+"""What a browser may ask: to enter, to see twins, to say that a warning was seen, to try a treatment or an operation.
 
 Every access is recorded before its page is made; if it cannot be recorded, there is no page. What one model cannot do
-stands in its section, and costs no other.
+stands in its section, and costs no other; what takes seconds is made behind the page, which says so and is told.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -19,16 +19,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from gateway import __version__
-from gateway.calibration import current, dynamic_model
 from gateway.events import Hub
 from gateway.home import Home, now
 from gateway.simulation import answering_models, open_twin, run_model
 from gateway.warnings import acknowledge, silence
+from gateway.web.behind import Behind
 from gateway.web.forms import Form, read_form, token_of
+from gateway.web.heart import is_known, resting_models
 from gateway.web.live import Watcher
 from gateway.web.living import Living, build_living, living_titles
-from gateway.web.section import Lacking, attempt, lacking
-from gateway.web.trial import run_trial
+from gateway.web.resting import Rests
+from gateway.web.section import Lacking, attempt
 from gateway.web.twins import build_twins
 from gateway.web.view import build_view
 from security.errors import Fault, Misuse
@@ -48,22 +49,26 @@ SAFE: Final = {
 _COOKIE: Final = "fhirtwin"
 _STATUS: Final = {"not-found": 404, "forbidden": 403, "invalid": 422}
 _SILENCE_MINUTES: Final = 60
-_RUN_DIGITS: Final = 24
+
+Act = Callable[[str, Form], Awaitable[str]]
+"""Does what a form asks for on a twin; returns where on its page that is shown."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """What could not be done, said where it was asked for."""
+    """What could not be done, said where it was asked for: at the form of a model."""
 
     where: str
+    model: str
     sentences: tuple[str, ...]
 
 
 class Pages:
     """The pages of one home, for the holder of one key."""
 
-    def __init__(self, home: Home, key: str, hub: Hub, watcher: Watcher) -> None:
+    def __init__(self, home: Home, key: str, hub: Hub, watcher: Watcher, behind: Behind) -> None:
         self._home, self._key, self._hub, self._watcher = home, key, hub, watcher
+        self._rests = Rests(home, behind)
         templates = jinja2.Environment(
             loader=jinja2.PackageLoader("gateway.web"),
             autoescape=True,
@@ -116,7 +121,7 @@ class Pages:
             acknowledge(self._home, twin, model, _number(form.get("number", "")))
             return f"#warned-{model}"
 
-        return await self._act(request, "warnings", act, told="warning")
+        return await self._act(request, "warnings", _threaded(act), told="warning")
 
     async def silence(self, request: Request) -> Response:
         """Keep a rule of a twin silent for an hour."""
@@ -126,21 +131,21 @@ class Pages:
             silence(self._home, twin, model, form.get("rule", ""), until)
             return f"#warned-{model}"
 
-        return await self._act(request, "warnings", act, told="warning")
+        return await self._act(request, "warnings", _threaded(act), told="warning")
 
     async def attempt(self, request: Request) -> Response:
         """Simulate what a form asks for, and go to the page that shows it."""
+        return await self._act(request, "try", self._rests.attempt)
 
-        def act(twin: str, form: Form) -> str:
-            model = dynamic_model(self._home, form.get("model", ""))
-            found = current(self._home, open_twin(self._home, twin), model)
-            if isinstance(found, Missing):
-                raise Misuse(" ".join(found.say), hint=lacking(found).hint)
-            return f"?run={run_trial(self._home, found, form)[:_RUN_DIGITS]}#try-{model.name}"
+    async def operate(self, request: Request) -> Response:
+        """Operate on a simulated heart as a form asks for, and go to the page that shows it."""
+        return await self._act(request, "operate", self._rests.operate)
 
-        return await self._act(request, "try", act)
+    async def medicate(self, request: Request) -> Response:
+        """Compare medicines as a form asks for, and go to the page that shows it."""
+        return await self._act(request, "medicate", self._rests.medicate)
 
-    async def _act(self, request: Request, where: str, act: Callable[[str, Form], str], *, told: str = "") -> Response:
+    async def _act(self, request: Request, where: str, act: Act, *, told: str = "") -> Response:
         """Do what a form asks for and show the page again; a refusal is said at the form, with what was typed."""
         if not self.allowed(request):
             return _keyless()
@@ -148,11 +153,11 @@ class Pages:
         try:
             twin = await run_in_threadpool(self._home.store.find_twin, asked)
             form = await read_form(request, self._key, twin)
-            place = await run_in_threadpool(act, twin, form)
+            place = await act(twin, form)
         except Misuse as fault:
             if fault.issue == "not-found" and not form:
                 return _refusal(fault)
-            return await self._show(asked, "", form, Refused(where, (fault.message, fault.hint)))
+            return await self._show(asked, "", form, Refused(where, form.get("model", ""), (fault.message, fault.hint)))
         except Fault as fault:
             return _refusal(fault)
         if told:
@@ -162,19 +167,35 @@ class Pages:
     async def _show(self, twin: str, run: str, said: Form, refused: Refused | None) -> Response:
         try:
             shown = await run_in_threadpool(self._build, twin, run, said)
+            record = shown.pop("record")
+            rests = [await self._rests.build(record, model, run, said) for model in shown.pop("resting")]
         except Fault as fault:
             return _refusal(fault)
-        self._watcher.follow(shown["view"].id, shown["view"].version)
-        page = self._page.render(**shown, refused=refused, token=token_of(self._key, shown["view"].id))
+        self._watcher.follow(record.id, record.version)
+        lives = [each.model for each in shown["living"] if isinstance(each, Living)]
+        places = {(where, model) for where in ("warnings", "try") for model in lives}
+        places |= {("operate", each.model) for each in rests if each.operate}
+        places |= {("medicate", each.model) for each in rests if each.medicate}
+        places |= {("try", each.model) for each in rests if each.trial}
+        page = self._page.render(
+            **shown,
+            rests=rests,
+            refused=refused,
+            placed=refused is not None and (refused.where, refused.model) in places,
+            here=f"/twins/{record.id}" + (f"?run={run}" if run else ""),
+            token=token_of(self._key, record.id),
+        )
         return HTMLResponse(page, 422 if refused else 200, SAFE)
 
     def _build(self, twin: str, run: str, said: Form) -> dict[str, Any]:
-        """Open the twin, which is recorded, and make its sections one by one."""
+        """Open the twin, which is recorded, and make its sections one by one, but for those that take seconds."""
         home, at = self._home, now()
         record = open_twin(home, twin)
+        resting = {name: m for name, m in resting_models(home).items() if is_known(home, record, m, at)}
         answers = [
             attempt(model.title, partial(run_model, home, record, name))
             for name, model in answering_models(home).items()
+            if name not in resting
         ]
         told = [answer[0] if isinstance(answer, tuple) else answer for answer in answers]
         living = [
@@ -186,7 +207,15 @@ class Pages:
         ]
         lacks = [answer for answer in told if isinstance(answer, Missing | Lacking)]
         drawn = {each.channel for each in living if isinstance(each, Living)}
-        return {"view": build_view(home, record, lacks, at, drawn=drawn), "living": living}
+        view = build_view(home, record, lacks, at, drawn=drawn, apart=resting)
+        return {"record": record, "resting": tuple(resting.values()), "view": view, "living": living}
+
+
+def _threaded(act: Callable[[str, Form], str]) -> Act:
+    async def threaded(twin: str, form: Form) -> str:
+        return await run_in_threadpool(act, twin, form)
+
+    return threaded
 
 
 def _number(text: str) -> int:

@@ -24,6 +24,7 @@ __all__ = ["Field", "Trial", "build_trial", "run_trial"]
 PLANS = 2
 _HOURS = (2, 3, 4, 6, 8, 12, 24)
 _USUAL_HOURS = "4"
+_AT_REST = (1,)  # hours of a model that follows no readings: one takes seconds
 _LONGEST_TEXT = 200
 _ORDERS = 8
 _LASTS = {"dose": "over", "rate": "for", "change": ""}  # the word before the minutes of each kind
@@ -66,22 +67,27 @@ class PlanFields:
 
 @dataclass(frozen=True)
 class Trial:
-    """The form, and the newest what-if of this twin, or the one that was asked for."""
+    """The form, and the newest what-if of this twin, or the one that was asked for.
+
+    `known` says what can be given in words: name, title, unit and bounds, where there are no fields for it.
+    """
 
     plans: tuple[PlanFields, ...]
     hours: tuple[tuple[str, bool], ...]
     example: str
+    known: tuple[tuple[str, str, str], ...]
     therapies: tuple[str, ...]
     shown: Shown | None
 
 
 def build_trial(home: Home, found: Calibrated, asked: str, said: Mapping[str, str]) -> Trial:
     """Arrange form and result. `asked` is the start of a run's id; one of another twin is not shown."""
-    hours = said.get("hours", _USUAL_HOURS)
+    model, hours = found.model, said.get("hours", _USUAL_HOURS)
     return Trial(
-        plans=tuple(_plan_fields(found.model, number, said) for number in range(1, PLANS + 1)),
-        hours=tuple((str(each), str(each) == hours) for each in _HOURS),
-        example=ORDER.strip('"'),
+        plans=tuple(_plan_fields(model, number, said) for number in range(1, PLANS + 1)),
+        hours=tuple((str(each), str(each) == hours) for each in _hours(model)),
+        example=ORDER.strip('"') if model.follows else _example(model),
+        known=() if model.follows else tuple(map(_known, model.plan)),
         therapies=_THERAPIES,
         shown=build_tried(home, found, asked),
     )
@@ -96,17 +102,30 @@ def run_trial(home: Home, found: Calibrated, said: Mapping[str, str]) -> str:
     plans = [plan for number in range(1, PLANS + 1) if (plan := _plan(found.model, number, said, start))]
     if not plans:
         raise Misuse("There is nothing to try.", hint="Say an amount of something, or write it in words.")
-    if said.get("hours") not in {str(each) for each in _HOURS}:
+    if said.get("hours") not in {str(each) for each in _hours(found.model)}:
         raise Misuse("How far to look is none of the hours on offer.", hint="Choose one of the list.")
     result = branch_out(found, plans, minutes=60 * int(said["hours"]))
     old = said_of_age(start, found.at, "what-if")
     return keep(home, found, msgspec.structs.replace(result, assumptions=(*result.assumptions, *old)))
 
 
+def _hours(model: DynamicModel) -> tuple[int, ...]:
+    return _HOURS if model.follows else _AT_REST
+
+
+def _example(model: DynamicModel) -> str:
+    first = model.plan[0]
+    return f"{first.bounds[1] / 4.0:g} {first.unit} {first.name}{' for 30 min' if first.kind == 'rate' else ''}"
+
+
+def _known(each: PlanInput) -> tuple[str, str, str]:
+    return each.name, each.title, f"{each.bounds[0]:g} to {each.bounds[1]:g} {each.unit}"
+
+
 def _plan_fields(model: DynamicModel, number: int, said: Mapping[str, str]) -> PlanFields:
     return PlanFields(
         number=number,
-        fields=tuple(_field(each, number, said) for each in model.plan),
+        fields=tuple(_field(each, number, said) for each in model.plan if model.follows),
         words=said.get(f"plan{number}.words", ""),
         led={MEAL, BOLUS, BASAL} <= {each.name for each in model.plan},
         therapy=said.get(f"plan{number}.therapy", ""),

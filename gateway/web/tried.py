@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,20 +11,16 @@ import msgspec
 from gateway.calibration import Calibrated
 from gateway.home import Home
 from gateway.web.course import CourseChart, draw_course, letter, room_for
+from gateway.web.kept import find_kept
 from gateway.wording import outcome_unit, said_outcome
 from twin_engine.alert import rules_of
 from twin_engine.forecast import Course
+from twin_engine.run import Input
 from twin_engine.scenario import Comparison
 
-__all__ = ["Shown", "build_tried"]
+__all__ = ["Shown", "build_tried", "differ"]
 
 _MEASURED_HOURS = 2
-
-
-class _Tag(msgspec.Struct):
-    """What kind of result a kept run is."""
-
-    type: str = "run"
 
 
 @dataclass(frozen=True)
@@ -50,18 +46,14 @@ class Shown:
 
 def build_tried(home: Home, found: Calibrated, asked: str) -> Shown | None:
     """Find the what-if that was asked for, or the newest; the access to the twin is recorded already."""
-    for saved in home.store.runs(found.twin):
-        if saved.model == found.model.name and saved.id.startswith(asked):
-            result = _comparison(saved.content)
-            if result is not None:
-                return _show(found, saved.id, result)
-    return None
+    saved = find_kept(home, found.twin, found.model.name, "what-if", asked)
+    return _show(found, saved.id, msgspec.json.decode(saved.content, type=Comparison)) if saved else None
 
 
-def _comparison(content: bytes) -> Comparison | None:
-    if msgspec.json.decode(content, type=_Tag).type != "what-if":
-        return None
-    return msgspec.json.decode(content, type=Comparison)
+def differ(one: Iterable[Input], other: Iterable[Input]) -> bool:
+    """Say whether two results stand on other readings, in value or time; of a person at rest time changes none."""
+    then, now = ({(each.name, each.value, each.when) for each in inputs} for inputs in (one, other))
+    return then != now
 
 
 def _show(found: Calibrated, run: str, result: Comparison) -> Shown:
@@ -89,7 +81,7 @@ def _show(found: Calibrated, run: str, result: Comparison) -> Shown:
     return Shown(
         run=run[:12],
         at=f"{result.at:%Y-%m-%d %H:%M} UTC",
-        overtaken=result.at < found.track.at,
+        overtaken=result.at < found.track.at if found.model.follows else differ(result.inputs, found.grounds),
         chart=draw_course(
             measured,
             [(branch.plan.title, branch.courses[0]) for _, branch in named],

@@ -13,12 +13,20 @@ from gateway.simulation import answers_of
 from gateway.store import TwinRecord
 from gateway.web.chart import Chart, Dot, draw
 from gateway.web.section import Lacking
-from gateway.wording import not_computed, output_value, said_name, said_value, short_time, source_of_input
+from gateway.wording import (
+    not_computed,
+    output_interval,
+    output_value,
+    said_name,
+    said_value,
+    short_time,
+    source_of_input,
+)
 from mappers.facts import Fact, Quantity, Refusal
 from mappers.ledger import REASONS
 from twin_engine import Missing, Run
 
-__all__ = ["View", "build_view"]
+__all__ = ["Cells", "View", "answer_cells", "build_view"]
 
 _ROWS = 400
 _CHARTS = 8
@@ -50,11 +58,18 @@ class View:
 
 
 def build_view(
-    home: Home, record: TwinRecord, lacks: Sequence[Missing | Lacking], at: datetime, *, drawn: Collection[str] = ()
+    home: Home,
+    record: TwinRecord,
+    lacks: Sequence[Missing | Lacking],
+    at: datetime,
+    *,
+    drawn: Collection[str] = (),
+    apart: Collection[str] = (),
 ) -> View:
     """Arrange an opened twin for the page. Nobody is named: age and sex must do until there is a login.
 
-    Measurements named in `drawn` have a picture of their own and are neither drawn nor listed again.
+    Measurements named in `drawn` have a picture of their own and are neither drawn nor listed again; models named in
+    `apart` have a section of their own.
     """
     facts = sorted(record.facts, key=_when, reverse=True)
     shown = [fact for fact in facts if fact.kind != "measurement" or fact.name not in drawn]
@@ -73,7 +88,7 @@ def build_view(
         fact_count=len(facts),
         more=max(0, len(shown) - _ROWS),
         drawn=len(facts) - len(shown),
-        runs=tuple(_run(run) for run in saved.values()),
+        runs=tuple(answer_cells(run) for name, run in saved.items() if name not in apart),
         missing=tuple(_lack(each) for each in lacks),
         refusals=tuple(_refusal(r) for r in record.refusals),
     )
@@ -130,12 +145,13 @@ def _row(fact: Fact) -> Cells:
     }
 
 
-def _run(run: Run) -> Cells:
+def answer_cells(run: Run) -> Cells:
+    """Arrange the answer of a model; every cell is text."""
     outputs = []
     for output in run.outputs:
         value, unit = output_value(output)
         title = f"{output.title}: {output.category}" if output.category else output.title
-        outputs.append({"title": title, "value": value, "unit": unit})
+        outputs.append({"title": title, "value": value, "unit": unit, "interval": output_interval(output)})
     inputs = [
         {
             "title": i.title,
@@ -155,6 +171,7 @@ def _run(run: Run) -> Cells:
         "outputs": outputs,
         "inputs": inputs,
         "not_computed": [f"Not computed, {names}: {why}" for names, why in not_computed(run)],
+        "remarks": run.remarks,
         "assumptions": run.assumptions,
         "limits": run.limits,
         "citation": run.citation,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
-from gateway.home import Home
+from gateway.home import Home, now
 from gateway.ingest import ingest
 from gateway.pull.folder import Folder
 from gateway.settings import load_settings
+from gateway.simulation import open_twin, run_model
 from gateway.web import web_app
 from gateway.web.forms import token_of
 
@@ -92,6 +95,27 @@ async def test_the_page_shows_the_twin_and_its_opening_is_recorded(home, browser
     newest = home.store.audit_events(10)
     assert len(home.store.audit_rows()) > before
     assert any(e.event["subtype"][0]["code"] == "read" for e in newest)
+
+
+async def test_what_varies_has_a_column_for_its_interval_that_a_screen_reader_can_name(home, browser):
+    [twin] = home.store.twins()
+    record = open_twin(home, twin.id)
+    run, _ = run_model(home, record, "kidney")
+    page = await browser.get(f"/enter?key={KEY}&twin={twin.id}", follow_redirects=True)
+    assert "95 %" not in page.text  # an equation has no interval
+
+    exact = msgspec.structs.replace(run.outputs[0], value=61.4)
+    wide = msgspec.structs.replace(exact, name="wide", low=57.6, high=66.2)
+    widened = msgspec.structs.replace(run, outputs=(wide, exact))
+    home.store.save_run("ab" * 32, twin.id, "kidney", record.version, msgspec.json.encode(widened), now=now())
+    page = await browser.get(f"/twins/{twin.id}")
+    table, after = re.search(
+        r'<section id="answers".*?<table>(.*?)</table>(.*?)<details', page.text, re.DOTALL
+    ).groups()
+    assert re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', table) == ["Result", "Value", "Unit", "95 %"]
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", table)[0::3] == ["61", "61"]
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", table)[2::3] == ["58 to 66", ""]
+    assert "the middle 95 % of the simulated ensemble" in after
 
 
 async def test_what_an_ehr_wrote_is_text_and_never_markup(home, browser):

@@ -4,12 +4,13 @@
   const news = document.getElementById("news");
   if (!window.EventSource || !news) return;
   const mine = document.body.dataset;
-  let busy = false;
+  const DATA = "New data came", MADE = "What was being simulated is done";
+  let busy = false, missed = "";
 
   const say = (text) => { news.hidden = false; news.firstElementChild.textContent = text; };
 
-  async function renew() {
-    if (busy) return;
+  async function renew(what) {
+    if (busy) { missed = what; return; } // what came meanwhile may not be on what is being read
     busy = true;
     try {
       const answer = await fetch(mine.address + location.search, { cache: "no-store" });
@@ -24,22 +25,27 @@
         part.replaceWith(other);
       }
       mine.version = fresh.body.dataset.version;
+      if (what === MADE && document.querySelector("[data-awaited]")) return; // not yet
       const whose = mine.twin ? `: version ${mine.version} of this twin` : "";
-      say(left ? "New data came." : `New data came and is shown${whose}.`);
+      say(left ? `${what}.` : `${what} and is shown${whose}.`);
     } catch {
-      say("New data came, and could not be shown.");
+      say(`${what}, and could not be shown.`);
     } finally {
       busy = false;
+      if (missed) { const next = missed; missed = ""; renew(next); }
     }
   }
 
   const source = new EventSource("/events");
-  const heard = (event) => {
+  const heard = (what) => (event) => {
     let told = {};
     try { told = JSON.parse(event.data); } catch { return; }
-    if ((!mine.twin || told.twin === mine.twin) && !(told.version <= Number(mine.version))) renew();
+    if ((!mine.twin || told.twin === mine.twin) && !(told.version <= Number(mine.version))) renew(what);
   };
-  source.addEventListener("twin", heard);
-  source.addEventListener("warning", heard);
-  source.addEventListener("gap", renew);
+  source.addEventListener("twin", heard(DATA));
+  source.addEventListener("warning", heard(DATA));
+  const made = heard(MADE), awaits = () => document.querySelector("[data-awaited]");
+  source.addEventListener("made", (event) => { if (busy || awaits()) made(event); });
+  source.addEventListener("gap", () => renew(DATA));
+  source.addEventListener("open", () => { if (awaits()) renew(MADE); }); // it may have been done before
 })();
