@@ -7,29 +7,29 @@ step and not the whole history. For a past version of a twin it is made from wha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
 
+from gateway.calibrated import Calibrated, said_assumptions
 from gateway.home import Home, now
+from gateway.resting import calibrated_at_rest
 from gateway.simulation import closed_kinds, models_of, proven_kinds
 from gateway.store import TwinRecord
 from mappers.facts import Fact
 from security.audit import run_event
 from security.errors import Misuse, UnknownName
 from twin_engine import Missing, Profile
-from twin_engine.answer import Found
 from twin_engine.backtest import Skill
-from twin_engine.clock import REACH, Ahead, clocks_ahead
+from twin_engine.clock import REACH, clocks_ahead
 from twin_engine.dynamic import DynamicModel
 from twin_engine.forecast import learn, renew
 from twin_engine.recent import Recent, is_followed, recent_of, take_in
-from twin_engine.run import Input, ask, inputs_of, missing
+from twin_engine.run import ask, beyond, inputs_of, missing, values_of
 from twin_engine.series import Series, series_of
 from twin_engine.track import Track, assimilate, begin, is_refit_due, refit
 
-__all__ = ["MEMBERS", "Calibrated", "current", "dynamic_model", "dynamic_models", "go_on"]
+__all__ = ["MEMBERS", "Calibrated", "current", "dynamic_model", "dynamic_models", "followed_model", "go_on"]
 
 MEMBERS = 100
 _LEAST = 12  # readings in the last day of readings: less is no stream that a course could be told from (policy)
@@ -55,33 +55,9 @@ class _Kept(msgspec.Struct, frozen=True):
         return mine == (model.name, model.version, model.settings, members) and self.inputs == dict(inputs)
 
 
-@dataclass(frozen=True)
-class Calibrated:
-    """A model, calibrated to a twin as it was known, with all that it stands on."""
-
-    twin: str
-    twin_version: int
-    model: DynamicModel
-    inputs: Mapping[str, float]
-    grounds: tuple[Input, ...]
-    assumptions: tuple[str, ...]
-    series: Series
-    track: Track
-    skill: Skill
-    facts: tuple[Fact, ...]
-    at: datetime
-    known: bool  # as it is known now; False for a past version of the twin
-    whole: bool = True  # False where series and facts are the recent ones only
-
-    @property
-    def last(self) -> datetime:
-        """When the last reading was taken."""
-        return self.series.readings[-1].when
-
-
 def dynamic_models(home: Home) -> Mapping[str, DynamicModel]:
-    """Return the models that move in time and are fitted to every person's readings; no variants of another one."""
-    return {name: model for name, model in _fitted(home).items() if not model.instead_of}
+    """Return the models that follow every person's readings; no variants of another one."""
+    return {name: model for name, model in _fitted(home).items() if model.follows and not model.instead_of}
 
 
 def _fitted(home: Home) -> Mapping[str, DynamicModel]:
@@ -101,10 +77,23 @@ def dynamic_model(home: Home, name: str) -> DynamicModel:
     raise UnknownName("model", name, known)
 
 
+def followed_model(home: Home, name: str) -> DynamicModel:
+    """Return one that follows a person's readings, as a forecast and a warning need."""
+    chosen = dynamic_model(home, name)
+    if not chosen.follows:
+        raise Misuse(
+            "This model is known from a few readings at rest and follows none: at rest nothing is to be foreseen.",
+            hint="Use twin simulate, twin what-if, twin operate or twin medicate.",
+        )
+    return chosen
+
+
 def current(
     home: Home, record: TwinRecord, model: DynamicModel, *, at: datetime | None = None, members: int = MEMBERS
 ) -> Calibrated | Missing:
     """Bring the calibration of a model up to what is known of a twin, or say what is missing.
+
+    A model that follows no readings is calibrated to the answers of its needs, of a person at rest.
 
     `at` is the time to look from: later facts are not used; by default now. What is kept is gone on from where the
     record is the newest version of the twin and `at` is not before it, and replaced; otherwise it is made anew. Nothing
@@ -122,8 +111,14 @@ def current(
     if wrong := tuple(each.said() for each in ahead if each.is_clock):
         return missing(model, profile, {}, {}, wrong)
     found, lacks = ask(model, profile)
+    if not model.follows:
+        lacks = {name: lack for name, lack in lacks.items() if all(name in wanted.needs for wanted in model.yields)}
     if lacks:
         return missing(model, profile, lacks, {}, tuple(dict.fromkeys(lack.say for lack in lacks.values())))
+    if not model.follows:
+        if apart := beyond(model, values_of(model, found)):
+            return missing(model, profile, {}, {}, apart)
+        return calibrated_at_rest(home, record, model, profile, found, keep=at is None)
     series = series_of(model, facts, until=moment)
     if (recent := _last_day(model, series)) < _LEAST:
         say = (
@@ -140,7 +135,7 @@ def current(
         model=model,
         inputs=inputs,
         grounds=tuple(inputs_of(model, found, set(found), {})),
-        assumptions=_assumptions(found, ahead),
+        assumptions=said_assumptions(found, ahead),
         series=series,
         track=track,
         skill=skill,
@@ -196,7 +191,7 @@ def go_on(home: Home, twin: str, model: DynamicModel) -> Calibrated | None:
         model=model,
         inputs=inputs,
         grounds=tuple(inputs_of(model, found, set(found), {})),
-        assumptions=_assumptions(found, ahead),
+        assumptions=said_assumptions(found, ahead),
         series=series,
         track=track,
         skill=skill,
@@ -211,11 +206,6 @@ def _last_day(model: DynamicModel, series: Series) -> int:
     """Count the readings of the last day that has any."""
     told = [r.when for r in series.readings if r.channel == model.channels[0].name]
     return sum(told[-1] - when <= timedelta(days=1) for when in told)
-
-
-def _assumptions(found: Mapping[str, Found], ahead: tuple[Ahead, ...]) -> tuple[str, ...]:
-    told = dict.fromkeys(answer.assumption for answer in found.values() if answer.assumption)
-    return (*told, *(each.said() for each in ahead))
 
 
 def _bring_up(

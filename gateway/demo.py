@@ -35,6 +35,7 @@ __all__ = ["Summary", "demonstration"]
 SEED = 20261124
 _MARK = "demo"
 _CLIENT = "fhirtwin-demo"
+_ECHO = "ejection-fraction"
 
 Tell = Callable[[str], None]
 
@@ -154,7 +155,9 @@ def _simulate(home: Home, summary: Summary, tell: Tell) -> None:
         tell(f"Running the models on twin {number} of {len(twins)}")
         record = open_twin(home, twin.id)
         results = []
-        for name in answering_models(home):
+        for name, model in answering_models(home).items():
+            if model.members > 1 and not any(fact.name == _ECHO for fact in record.facts):
+                continue  # an ensemble takes seconds, and is worth most where there is an echo
             result, _ = run_model(home, record, name)
             (summary.missing if isinstance(result, Missing) else summary.runs)[name] += 1
             results.append(0 if isinstance(result, Missing) else len(result.outputs))

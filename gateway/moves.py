@@ -49,7 +49,7 @@ def difference(
     kept = _told_then(home, past, before, models)
     moves, refitted, untold = [], [], []
     for name, model in models.items():
-        if not isinstance(model, DynamicModel):
+        if not isinstance(model, DynamicModel) or (calibrate and not model.follows):
             moves.append(explain(model, profiles[0], profiles[1], kept.get(name)))
         elif calibrate and model.fitted:
             refitted.append(refitting(model, profiles[0], profiles[1]))

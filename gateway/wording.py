@@ -10,7 +10,9 @@ from twin_engine.outcome import Outcome
 
 __all__ = [
     "not_computed",
+    "not_used",
     "outcome_unit",
+    "output_interval",
     "output_value",
     "said_minutes",
     "said_name",
@@ -54,9 +56,20 @@ def said_value(value: Value) -> str:
 
 def output_value(output: Output) -> tuple[str, str]:
     """Write a result as number and unit: a risk in percent, all else in its own unit."""
+    return _shown(output, output.value), "%" if output.kind == "risk" else _UNITS.get(output.unit, output.unit)
+
+
+def output_interval(output: Output) -> str:
+    """Write the middle 95 % of a result in the digits and the unit of its value; "" where nothing varies."""
+    if output.low is None or output.high is None:
+        return ""
+    return f"{_shown(output, output.low)} to {_shown(output, output.high)}"
+
+
+def _shown(output: Output, number: float) -> str:
     if output.kind == "risk":
-        return f"{output.value * 100:.{max(output.decimals - 2, 0)}f}", "%"
-    return f"{output.value:.{output.decimals}f}", _UNITS.get(output.unit, output.unit)
+        return f"{number * 100:z.{max(output.decimals - 2, 0)}f}"
+    return f"{number:z.{output.decimals}f}"
 
 
 def said_outcome(outcome: Outcome) -> str:
@@ -89,6 +102,15 @@ def not_computed(run: Run) -> list[tuple[str, str]]:
     for name, reason in run.not_computed.items():
         shared.setdefault(reason, []).append(name)
     return [(", ".join(names), reason) for reason, names in shared.items()]
+
+
+_ABSENT = frozenset({"never-measured", "too-old", "after", "unproven"})
+
+
+def not_used(run: Run) -> list[str]:
+    """Say which facts are there and were not used, though the model could do without them: a contradiction, a bound."""
+    reasons = " ".join(run.not_computed.values())
+    return list(dict.fromkeys(lack.say for lack in run.lacks if lack.why not in _ABSENT and lack.say not in reasons))
 
 
 def source_of_input(run: Run, name: str) -> str:

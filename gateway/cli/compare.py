@@ -15,7 +15,6 @@ from gateway.store import SavedRun
 from gateway.wording import outcome_unit, said_outcome
 from security.audit import read_event
 from security.errors import Misuse
-from twin_engine import Run
 from twin_engine.forecast import Course, Forecast
 from twin_engine.outcome import Outcome
 from twin_engine.scenario import Comparison
@@ -72,10 +71,10 @@ def compare_(run: str, /, *others: str, options: Options = Options()) -> None:
 
 
 def _read(saved: SavedRun) -> Comparison | Forecast:
-    found = msgspec.json.decode(saved.content, type=Comparison | Forecast | Run)
-    if isinstance(found, Run):
-        raise Misuse("This run is one answer and no course over time.", hint="Compare what-ifs and forecasts.")
-    return found
+    try:
+        return msgspec.json.decode(saved.content, type=Comparison | Forecast)
+    except msgspec.ValidationError as error:  # an answer, operations, medicines
+        raise Misuse("This run is no course over time.", hint="Compare what-ifs and forecasts.") from error
 
 
 def _lines(saved: SavedRun, found: Comparison | Forecast) -> list[_Line]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from gateway.calibration import Calibrated, current, dynamic_model
+from gateway.calibration import Calibrated, current, followed_model
 from gateway.cli.curve import draw_curve
 from gateway.cli.simulate import show_missing
 from gateway.cli.terminal import Options, print_json, print_table, say
@@ -58,7 +58,7 @@ def forecast_(
     if moment is not None and moment > now() + SKEW:
         raise Misuse("Nothing is known of a time that has not come.", hint="Leave --at out to forecast from now.")
     with Home.open(load_settings(options.home), create=False) as home:
-        chosen = dynamic_model(home, model)
+        chosen = followed_model(home, model)
         record = open_twin(home, twin, _utc(as_of))
         found = current(home, record, chosen, at=moment)
         if isinstance(found, Missing):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from gateway import __version__
@@ -18,7 +19,9 @@ from mappers.outbound import Result, ResultInput, ResultOutput, check, render, t
 from security.audit import proposal_event
 from twin_engine import Input, Output, Run
 
-__all__ = ["Proposed", "inputs_for", "patient_in", "propose"]
+__all__ = ["OVERTAKEN", "Proposed", "inputs_for", "patient_in", "propose", "propose_to"]
+
+OVERTAKEN = "the twin has newer facts than this run: {} again"
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,24 @@ def propose(home: Home, record: TwinRecord) -> list[Proposed]:
     found = []
     for saved, run in newest.values():
         if saved.twin_version != record.version:
-            why = "the twin has newer facts than this run: run twin simulate again"
-            found.append(Proposed(saved.model, "", "", (), why))
+            found.append(Proposed(saved.model, "", "", (), OVERTAKEN.format("run twin simulate")))
             continue
         for source in sorted({fact.origin.source for each in run.inputs for fact in each.facts}):
-            found.append(_propose_to(home, record, saved, run, source))
+            if outputs := _worth_writing(run):
+                result = partial(_result, home, saved, run, outputs)
+                found.append(propose_to(home, record, saved, source, result))
+            else:
+                found.append(Proposed(saved.model, source, "", (), "nothing in it has a code and was not measured"))
     return found
 
 
-def _propose_to(home: Home, record: TwinRecord, saved: SavedRun, run: Run, source: str) -> Proposed:
+def propose_to(
+    home: Home, record: TwinRecord, saved: SavedRun, source: str, result: Callable[[str], Result], part: str = ""
+) -> Proposed:
+    """Put what `result` makes of a run for one EHR into the outbox, or say why it cannot be written there.
+
+    `part` tells one proposal from another of the same run.
+    """
     known = home.settings.sources.get(source)
     patient = patient_in(record, source)
     last = home.store.last_pull(source)
@@ -80,9 +92,9 @@ def _propose_to(home: Home, record: TwinRecord, saved: SavedRun, run: Run, sourc
             else "its FHIR version is not known"
         )
         return Proposed(saved.model, source, "", (), why)
-    bundle = render(_result(home, saved, run, source), version, patient=patient, sender=f"fhirtwin {__version__}")
+    bundle = render(result(source), version, patient=patient, sender=f"fhirtwin {__version__}")
     check(bundle, version)
-    delivery = home.blind.of("delivery", f"{saved.id} {source}")
+    delivery = home.blind.of("delivery", f"{saved.id} {source}{f' {part}' if part else ''}")
     is_new = home.store.propose(
         delivery,
         record.id,
@@ -102,7 +114,16 @@ def patient_in(record: TwinRecord, source: str) -> str:
     return min(keys, default="")
 
 
-def _result(home: Home, saved: SavedRun, run: Run, target: str) -> Result:
+def _worth_writing(run: Run) -> tuple[Output, ...]:
+    """Choose what an EHR can use: what a code says, and of which no measured value went in.
+
+    An EHR that told a heart rate is not told it back, and nobody finds an Observation without a code.
+    """
+    told = {fact.name for each in run.inputs for fact in each.facts if fact.kind == "measurement"}
+    return tuple(each for each in run.outputs if each.name not in told and (each.kind == "risk" or each.code))
+
+
+def _result(home: Home, saved: SavedRun, run: Run, outputs: tuple[Output, ...], target: str) -> Result:
     return Result(
         model=run.model,
         version=run.version,
@@ -112,8 +133,8 @@ def _result(home: Home, saved: SavedRun, run: Run, target: str) -> Result:
         made_at=saved.created,
         valid_at=run.valid_at,
         inputs=tuple(inputs_for(home, run.inputs, target)),
-        outputs=tuple(map(_output, run.outputs)),
-        assumptions=run.assumptions,
+        outputs=tuple(map(_output, outputs)),
+        assumptions=(*run.assumptions, *run.remarks),
         run=saved.id,
     )
 
@@ -158,4 +179,6 @@ def _output(output: Output) -> ResultOutput:
         horizon_years=int(output.horizon_years) if output.horizon_years else None,
         outcome=output.outcome,
         decimals=max(output.decimals - 2, 0) if output.kind == "risk" else output.decimals,
+        low=None if output.low is None else Decimal(repr(output.low)),
+        high=None if output.high is None else Decimal(repr(output.high)),
     )
