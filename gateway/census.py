@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 
 from gateway.home import Home, now
-from gateway.pull.page import Entry, Page
+from gateway.pull.page import Entry, Gone, Page
 from mappers import LINKABLE, REFERRING, Unreadable, read_json, references_of, subject_of
 from mappers.facts import Origin
 from mappers.identity import Person, lookup_tokens, read_person, same_person
+from mappers.links import replaced_by, replaces
 from security.audit import key_event
 
 __all__ = ["Census", "origin_of"]
@@ -54,8 +55,10 @@ class Census:
     `last` keeps where a resource stands for the last time: servers repeat resources over shifted pages, and the last
     one is the newest. `linked` maps a reference to the resource that it names, `users` a reference to the resource that
     uses it. `twins` keeps who came, `met` whom else a resource was about. In files, `about` keeps whom a resource is
-    about, and `mixed` those of which the files tell two stories. `unasked` is true of what came by itself: then an id
-    is no promise of the server, whatever the source.
+    about, and `mixed` those of which the files tell two stories. `gone` is what the source says it has no more.
+    `linked_on` keeps by whom a patient says to be replaced, `linked_back` whom one replaces, `inactive` who is not in
+    use; `merged` maps those who were merged to their survivor, and `unmet` are those whose survivor never came.
+    `unasked` is true of what came by itself: then an id is no promise of a server, whatever the source.
     """
 
     source: str
@@ -71,14 +74,26 @@ class Census:
     doubtful: set[str] = field(default_factory=set)
     mixed: set[str] = field(default_factory=set)
     about: dict[str, str] = field(default_factory=dict)
+    gone: list[Gone] = field(default_factory=list)
+    linked_on: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    linked_back: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    inactive: set[str] = field(default_factory=set)
+    merged: dict[str, str] = field(default_factory=dict)
+    unmet: set[str] = field(default_factory=set)
 
     def read(self, pages: Iterable[Page]) -> Census:
         """Read all pages once."""
         for page in pages:
+            self.gone += page.gone
             for index, entry in enumerate(page.entries):
                 if not entry.problem:
                     self._note(page.number, index, entry)
         return self
+
+    @property
+    def left(self) -> list[Gone]:
+        """List what is gone and did not come all the same."""
+        return [one for one in self.gone if one.resource not in self.last]
 
     def _note(self, page: int, index: int, entry: Entry) -> None:
         try:
@@ -95,9 +110,10 @@ class Census:
         if origin.type == "Patient":
             person = read_person(resource, self.source)
             before = self.people.setdefault(origin.resource, person)
-            if not self._is_promise and not _is(person, before):
+            if not self.is_promise and not _is(person, before):
                 self.mixed.add(origin.resource)
             self.people[origin.resource] = person
+            self._note_links(origin.resource, resource)
             for name in self.names(entry, origin):
                 self.named[name] = origin.resource
         elif origin.type in LINKABLE:
@@ -106,8 +122,19 @@ class Census:
         for reference in references_of(resource):
             self.users.setdefault(self.plain(reference), origin.resource)
 
+    def _note_links(self, patient: str, resource: Mapping[str, Any]) -> None:
+        """Note what a Patient says of others; a later occurrence takes the place of an earlier one."""
+        for links, told in ((self.linked_on, replaced_by(resource)), (self.linked_back, replaces(resource))):
+            links.pop(patient, None)
+            if told:
+                links[patient] = told
+        self.inactive.discard(patient)
+        if resource.get("active") is False:
+            self.inactive.add(patient)
+
     @property
-    def _is_promise(self) -> bool:
+    def is_promise(self) -> bool:
+        """Say whether an id means the same thing whenever it comes: a server that was asked promises it."""
         return bool(self.base) and not self.unasked
 
     @property
@@ -143,10 +170,12 @@ class Census:
             for patient, person in self.people.items():
                 tokens = lookup_tokens(person)
                 known = home.store.twin_of(self.source, patient)
-                others = home.store.persons(known) if known and not self._is_promise else ()
+                if known is None and self.is_promise:  # whom the source had deleted and has again
+                    known = home.store.was_twin(self.source, patient)[0]
+                others = home.store.persons(known) if known and not self.is_promise else ()
                 if others and not any(_is(person, other) for other in others):
                     self.mixed.add(patient)
-                if patient in self.mixed:
+                if patient in self.mixed or patient in self.merged:
                     continue
                 known = known or self._same(home, patient, person, tokens)
                 if known is None:
@@ -170,7 +199,7 @@ class Census:
 
     def twin_of(self, home: Home, reference: str) -> str | None:
         """Find the twin that a reference to a patient means, in this pull or an earlier one of this source."""
-        patient = self._patient(reference)
+        patient = self.patient(reference)
         if patient in self.mixed:
             return None
         found = self.twins.get(patient) or self.met.get(patient) or home.store.twin_of(self.source, patient)
@@ -180,9 +209,10 @@ class Census:
 
     def is_mixed(self, reference: str) -> bool:
         """Say whether a reference names a patient of whom the files tell two stories."""
-        return self._patient(reference) in self.mixed
+        return self.patient(reference) in self.mixed
 
-    def _patient(self, reference: str) -> str:
+    def patient(self, reference: str) -> str:
+        """Name the patient that a reference means."""
         plain = self.plain(reference)
         return self.named.get(plain, plain)  # a Patient without an id goes by its place, which nothing else names
 

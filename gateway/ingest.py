@@ -7,18 +7,22 @@ it again goes on.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.absence import ask_for_absent
 from gateway.census import Census, origin_of
 from gateway.home import Home, now
+from gateway.merges import merge_patients, part_patients, plan_merges
 from gateway.pull.page import Certificate, Entry, Page, Source
-from gateway.store import Pull, StoredResource
+from gateway.retractions import end_patients, ends, holders_of, retraction_events
+from gateway.store import Ends, Pull, StoredResource, name_of
+from gateway.store.holders import Holders
 from mappers import LINKABLE, Unreadable, as_fhir_version, as_link, map_resource, read_json, subject_of
 from mappers.facts import Fact, Link, Origin, Outcome, Refusal
 from mappers.ledger import Ledger
-from security.audit import import_event, query_event
+from security.audit import certificate_event, import_event, query_event
 
 __all__ = ["Report", "ingest", "recorded", "understand"]
 
@@ -48,6 +52,7 @@ class Report:
             "refused": counts.refused,
             "facts": counts.facts,
             "links": counts.links,
+            "retracted": self.certificate.retracted,
             "refusals": dict(sorted(counts.refusals.items())),
             "certificate": self.certificate.verdict,
             "stopped": {asked.what: asked.stopped for asked in self.certificate.asked if asked.stopped},
@@ -56,16 +61,19 @@ class Report:
         }
 
 
-async def ingest(home: Home, source: Source, progress: Progress) -> Report:
-    """Pull from one source to its end, or from where the last try stopped, and map what came."""
+async def ingest(home: Home, source: Source, progress: Progress, *, ask_all: bool = False) -> Report:
+    """Pull from one source to its end, or from where the last try stopped, and map what came.
+
+    With `ask_all`, all that is not listed any more is asked for, however much it is (`gateway.absence`).
+    """
     pull = home.store.begin_pull(source.name, now())
     resumed = pull.pages > 0
     if pull.state == "fetching":
-        pull = await _fetch(home, source, pull, progress)
+        pull = await _fetch(home, source, pull, progress, ask_all=ask_all)
     return _map(home, pull, progress, resumed=resumed)
 
 
-async def _fetch(home: Home, source: Source, pull: Pull, progress: Progress) -> Pull:
+async def _fetch(home: Home, source: Source, pull: Pull, progress: Progress, *, ask_all: bool) -> Pull:
     peer = home.peer(source.name)
     async for page in source.pages(pull.cursor):
         progress(f"{source.name}: {page.what}")
@@ -74,34 +82,60 @@ async def _fetch(home: Home, source: Source, pull: Pull, progress: Progress) -> 
         else:
             event = import_event(home.access(peer=peer))
         home.store.land(pull, page, [event])
-    return home.store.finish_fetch(pull, source.certificate())
+    landed = home.store.begin_pull(source.name, now())
+    certificate = await ask_for_absent(home, landed, source.certificate(), progress, ask_all=ask_all)
+    return home.store.finish_fetch(pull, certificate)
 
 
 def _map(home: Home, pull: Pull, progress: Progress, *, resumed: bool) -> Report:
     settings = home.settings.sources.get(pull.source)
     census = Census(pull.source, settings.base_url if settings else "").read(home.store.landed_pages(pull))
+    plan_merges(home, census)
+    changed = part_patients(home, pull, census)
     census.settle(home)
-    touched: set[str] = set()
-    changed: set[str] = set()
+    changed |= merge_patients(home, pull, census)
+    changed |= end_patients(home, pull, census.left, census.plain, census.last)
+    holders = holders_of(home, pull.source)
+    touched = set(changed)
     for page in home.store.landed_pages(pull, only_unmapped=True):
         progress(f"{pull.source}: mapping page {page.number}")
-        writes, unlinked, ledger = understand(home, pull.source, census, page)
-        events = recorded(home, pull.source, writes, page.query)
-        done = home.store.append(pull, page.number, writes, unlinked, ledger.counts(), now=now(), events=events)
-        touched.update(writes)
+        writes, unlinked, ledger = understand(home, pull.source, census, page, None if census.is_promise else holders)
+        ended = _ended(pull.source, census, holders, page, writes, unlinked)
+        events = recorded(home, pull.source, writes, page.query) + retraction_events(home, pull.source, ended)
+        done = home.store.append(
+            pull, page.number, writes, unlinked, ledger.counts(), now=now(), events=events, ended=ended
+        )
+        touched.update(writes, done.twins)
         changed.update(done.twins)
-    ended = home.store.finish_pull(pull, now())
-    if ended.certificate is None:
+    if pull.certificate is None:
         raise RuntimeError("a pull is finished only after `finish_fetch`")
+    told = home.access(peer=home.peer(pull.source))
+    event = certificate_event(told, pull=pull.id, verdict=pull.certificate.verdict)
+    done_pull = home.store.finish_pull(pull, now(), [event], seen=len(census.last))
     return Report(
-        source=ended.source,
-        fhir_version=ended.fhir_version,
-        certificate=ended.certificate,
-        ledger=Ledger.from_counts(ended.ledger),
+        source=pull.source,
+        fhir_version=pull.fhir_version,
+        certificate=done_pull.certificate or pull.certificate,
+        ledger=Ledger.from_counts(done_pull.ledger),
         touched=frozenset(touched),
         changed=frozenset(changed),
         resumed=resumed,
     )
+
+
+def _ended(
+    source: str,
+    census: Census,
+    holders: Holders,
+    page: Page,
+    writes: Mapping[str, Sequence[StoredResource]],
+    unlinked: Sequence[StoredResource],
+) -> Ends:
+    """Say what a page takes back. In files, an id that names something else than before says nothing of that."""
+    gone = [one for one in page.gone if one.resource not in census.last]
+    if not census.is_promise:
+        return ends(source, holders, {}, (), gone)
+    return ends(source, holders, writes, unlinked, gone)
 
 
 def recorded(home: Home, source: str, twins: Iterable[str], query: str = "") -> list[Mapping[str, Any]]:
@@ -116,16 +150,23 @@ def recorded(home: Home, source: str, twins: Iterable[str], query: str = "") -> 
 
 
 def understand(
-    home: Home, source: str, census: Census, page: Page
+    home: Home, source: str, census: Census, page: Page, holders: Holders | None = None
 ) -> tuple[dict[str, list[StoredResource]], list[StoredResource], Ledger]:
-    """Map one page: what belongs to which twin, what belongs to none, and the count."""
+    """Map one page: what belongs to which twin, what belongs to none, and the count.
+
+    `holders` are given for files: what another twin holds under the same id is not taken over, and not counted twice.
+    """
     writes: dict[str, list[StoredResource]] = defaultdict(list)
     unlinked: list[StoredResource] = []
     ledger = Ledger()
     for index, entry in enumerate(page.entries):
         origin, outcomes, subject = _outcomes(entry, source, census, entry.place or f"page {page.number} entry {index}")
         twin = census.twin_of(home, subject) if subject else None
-        if origin.resource in census.mixed or (subject and census.is_mixed(subject)):
+        if (
+            origin.resource in census.mixed
+            or (subject and census.is_mixed(subject))
+            or (twin and holders is not None and _is_anothers(holders, origin, twin))
+        ):
             twin, outcomes = None, [Refusal("reused-id", origin)]
         elif twin is None and any(isinstance(outcome, Fact) for outcome in outcomes):
             outcomes = [Refusal("unknown-patient", origin)]
@@ -147,6 +188,11 @@ def understand(
     return dict(writes), unlinked, ledger
 
 
+def _is_anothers(holders: Holders, origin: Origin, twin: str) -> bool:
+    held = {holder for holder in holders.of(name_of(origin.source, origin.resource)) if holder} if origin.id else set()
+    return bool(held) and twin not in held
+
+
 def _outcomes(entry: Entry, source: str, census: Census, place: str) -> tuple[Origin, list[Outcome], str | None]:
     nameless = Origin(source, "", "", place=place)
     if entry.problem:
@@ -156,6 +202,8 @@ def _outcomes(entry: Entry, source: str, census: Census, place: str) -> tuple[Or
     except Unreadable as error:
         return nameless, [Refusal(error.reason, nameless)], None
     origin = origin_of(entry, resource, source)
+    if census.is_promise and not origin.id:  # kept by its place, it would count again as soon as it has one
+        return origin, [Refusal("no-id", origin)], None
     version = as_fhir_version(entry.version)
     if version is None:
         return origin, [Refusal("version-unknown", origin)], subject_of(resource)
@@ -164,6 +212,10 @@ def _outcomes(entry: Entry, source: str, census: Census, place: str) -> tuple[Or
         user = next((u for u in users if u), None)
         return origin, [as_link(origin, user) if user else Refusal("unused-link", origin)], None
     outcomes = map_resource(resource, version, origin, census.resolved)
+    if origin.resource in census.merged:  # who they are, the survivor says
+        outcomes = [Link(origin, census.merged[origin.resource])]
     if origin.resource in census.doubtful:
         outcomes = [*outcomes, Refusal("identity-conflict", origin)]
+    if origin.resource in census.unmet:
+        outcomes = [*outcomes, Refusal("unresolved-reference", origin)]
     return origin, outcomes, origin.resource if origin.type == "Patient" else subject_of(resource)

@@ -9,7 +9,8 @@ from datetime import datetime
 import msgspec
 
 from gateway.home import Home, now
-from gateway.pull.page import Certificate
+from gateway.proof import proven_types
+from gateway.resting import Ensembles
 from gateway.store import SavedRun, TwinRecord
 from mappers.facts import Origin
 from security.audit import read_event, run_event
@@ -53,8 +54,12 @@ def models_of(home: Home) -> Mapping[str, TwinModel]:
 
 
 def answering_models(home: Home) -> Mapping[str, TwinModel]:
-    """Return the models that give one answer; those that move in time are calibrated first (`gateway.calibration`)."""
-    return {name: model for name, model in models_of(home).items() if not isinstance(model, DynamicModel)}
+    """Return the models that give one answer; those that follow readings are calibrated (`gateway.calibration`)."""
+    return {name: model for name, model in models_of(home).items() if _answers(model)}
+
+
+def _answers(model: TwinModel) -> bool:
+    return not isinstance(model, DynamicModel) or not model.follows
 
 
 def _configured(model: TwinModel, told: Mapping[str, str]) -> TwinModel:
@@ -65,7 +70,7 @@ def _configured(model: TwinModel, told: Mapping[str, str]) -> TwinModel:
             hint=f"It has: {', '.join(sorted(settings)) or 'none'}.",
         )
     try:
-        return type(model)(**told)
+        return type(model)(**{name: type(getattr(model, name))(value) for name, value in told.items()})
     except ValueError as error:
         raise BadSettings(f"twin.toml: a setting of the model {model.name} is not usable.", hint=f"{error}.") from error
 
@@ -78,7 +83,7 @@ def open_twin(home: Home, twin: str, as_of: datetime | None = None) -> TwinRecor
 
 
 def closed_kinds(home: Home, record: TwinRecord) -> frozenset[str]:
-    """Say of which kinds the twin's lists are proven whole: every source of theirs certified them at its last pull.
+    """Say of which kinds the twin's lists are proven whole: every source of theirs certified them (`gateway.proof`).
 
     For a twin as it was known at a past instant, what was certified later proves nothing.
     """
@@ -87,41 +92,45 @@ def closed_kinds(home: Home, record: TwinRecord) -> frozenset[str]:
 
 def proven_kinds(home: Home, sources: Iterable[str], as_of: datetime | None = None) -> frozenset[str]:
     """Say it for the sources of a twin."""
-    pulls = [home.store.last_pull(source, as_of) for source in sources]
-    certificates = [pull.certificate if pull else None for pull in pulls]
+    told = [proven_types(home.store, source, as_of) for source in sources]
     return frozenset(
         kind
         for kind, types in _LISTS.items()
-        if certificates and all(certificate is not None and _whole(certificate, types) for certificate in certificates)
+        if told and all(types & asked and types & asked <= whole for asked, whole in told)
     )
 
 
-def _whole(certificate: Certificate, types: frozenset[str]) -> bool:
-    asked = [a for a in certificate.asked if a.what in types]
-    return bool(asked) and all(not a.stopped and a.said is not None and a.said <= a.came for a in asked)
-
-
 def run_model(
-    home: Home, record: TwinRecord, name: str, *, at: datetime | None = None, assume_absent: bool = False
+    home: Home,
+    record: TwinRecord,
+    name: str,
+    *,
+    at: datetime | None = None,
+    assume_absent: bool = False,
+    online: bool = False,
 ) -> tuple[Run | Missing, str]:
     """Run one model and keep the run; return it and its id ("" where data is missing: then there is nothing to keep).
 
     The id is a keyed hash of the twin, the model and all that the result rests on, without the moment of asking: the
-    same facts give the same run, and so the same identifiers at the EHR.
+    same facts give the same run, and so the same identifiers at the EHR. With `online`, a kept ensemble is moved on by
+    the readings that came since, where the model can; the result then depends on the path, and says so.
     """
     known = models_of(home)
     if name not in known:
         raise UnknownName("model", name, known)
-    if isinstance(known[name], DynamicModel):
+    if not _answers(known[name]):
         raise Misuse("This model moves in time and gives no single answer.", hint="Use twin forecast or twin what-if.")
     moment = (at or now()).replace(microsecond=0)
     profile = Profile(tuple(record.facts), moment, closed_kinds(home, record), assume_absent)
-    result = simulate(known[name], profile)
+    start = Ensembles(home, record, keep=at is None and record.as_of is None, online=online)
+    result = simulate(known[name], profile, start=start)
     label = f"{result.model}@{result.version}"
     if isinstance(result, Missing):
         failed = home.access(patient=record.id, outcome="4", reason="missing-data")
         home.store.append_audit([run_event(failed, run="none", model=label)])
         return result, ""
+    if start.notes:
+        result = msgspec.structs.replace(result, remarks=(*start.notes, *result.remarks))
     run = home.blind.of("run", _essence(record.id, result))
     used = (audit_reference(home, fact.origin) for each in result.inputs for fact in each.facts)
     event = run_event(

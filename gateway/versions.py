@@ -27,7 +27,8 @@ _TICK = timedelta(microseconds=1)
 class FactChange(msgspec.Struct, frozen=True):
     """One fact that came, was corrected, or was retracted. `because` names the reason codes of what refused it since.
 
-    "retracted" is a fact that its resource does not state any more: entered in error, or stated otherwise.
+    "retracted" is a fact that its resource does not state any more: entered in error, or stated otherwise; or one whose
+    resource its source took back, for a reason of `gateway.pull.page.RETRACTIONS`.
     """
 
     what: Literal["came", "corrected", "retracted"]
@@ -85,9 +86,10 @@ class Past:
             id=self.twin,
             version=point.version,
             created=self.versions[0].created if self.versions else point.at,
-            resources=tuple(resource for resource in current.values() if not resource.moved),
-            history=sum(len(version.resources) for version in known),
+            resources=tuple(resource for resource in current.values() if not resource.ended),
+            history=sum(not resource.ended for version in known for resource in version.resources),
             as_of=point.as_of,
+            retracted=tuple(resource for resource in current.values() if resource.retracted),
         )
 
     def of_version(self, number: int) -> Point:
@@ -130,7 +132,7 @@ def brought(home: Home, past: Past) -> list[Brought]:
     for version in past.versions:
         here = {(r.source, r.key): r for r in version.resources}
         before = {name: current.get(name, ()) for name in here}
-        after = {name: () if resource.moved else tuple(resource.facts) for name, resource in here.items()}
+        after = {name: tuple(resource.facts) for name, resource in here.items()}
         counts = [change.what for name in here for change in _pair(before[name], after[name])]
         current |= after
         told.append(
@@ -153,12 +155,14 @@ def changes_between(before: TwinRecord, after: TwinRecord) -> list[FactChange]:
     """List the facts that differ between two records of one twin, by clinical time."""
     old = {(r.source, r.key): r for r in before.resources}
     new = {(r.source, r.key): r for r in after.resources}
+    ended = {(r.source, r.key): r.retracted for r in after.retracted}
     changes: list[FactChange] = []
     for name in {**old, **new}:
         one, other = old.get(name), new.get(name)
         if one is other:
             continue
         refused = tuple(sorted({refusal.reason for refusal in other.refusals})) if other else ()
+        refused = (ended[name],) if name in ended else refused
         pairs = _pair(tuple(one.facts) if one else (), tuple(other.facts) if other else ())
         changes += [_because(change, refused) for change in pairs]
     return sorted(changes, key=_when)

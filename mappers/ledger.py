@@ -29,9 +29,10 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "version-unknown": "The FHIR version was neither told nor can it be seen. Tell it for this source.",
         "unsupported-type": "We do not map this type of resource yet. Its bytes are kept, and mapped once we do.",
         "unused-link": "It says something only through a resource that uses it, and none that came does.",
-        "deleted": "The source deleted it, which is not followed: facts of it stand. Send it as entered-in-error.",
+        "deleted": "A stream says that it was deleted. Its facts stand until a pull has asked the source for it.",
         "simulated": "A model or an AI asserted it, nobody measured it. It never becomes a fact.",
         "unknown-modifier": "A modifier or implicit rules change its meaning in a way that we do not know.",
+        "no-id": "The server sent it without an id, so that nobody knows whether it came before. Tell its operator.",
         # whom it is about
         "no-subject": "It does not say which patient it is about. The source has to say it.",
         "unknown-patient": "The patient that it is about did not come. Pull the Patient resources of this source.",

@@ -26,6 +26,8 @@ app = App(
 _audit = App(name="audit", help="Ask the audit log who saw what, and whether it is whole.")
 _warnings = App(name="warnings", help="See what is likely to go wrong soon, and say that you have seen it.")
 _model = App(name="model", help="See which models there are and on what evidence they stand.")
+_certificates = App(name="certificates", help="See what each pull proved of the completeness of what came.")
+_hostile = App(name="hostile", help="Play an EHR that goes wrong, to try a FHIR client on: ours or yours.")
 
 
 def _register(to: App, name: str, module: str) -> None:
@@ -53,6 +55,8 @@ for _name in (
     "what-if",
     "compare",
     "rehearse",
+    "operate",
+    "medicate",
     "glycaemia",
     "propose",
     "send",
@@ -66,9 +70,15 @@ for _name in ("card", "new"):
     _register(_model, _name, f"model_{_name}")
 for _name in ("check", "list", "ack", "silence"):
     _register(_warnings, _name, "warnings")
+for _name in ("list", "show"):
+    _register(_certificates, _name, "certificates")
+for _name in ("list", "serve"):
+    _register(_hostile, _name, "hostile")
 app.command(_audit)
+app.command(_certificates)
 app.command(_model)
 app.command(_warnings)
+app.command(_hostile)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,6 +18,7 @@ from gateway.cli.show import fact_json
 from gateway.cli.terminal import Options, print_json, print_table, say
 from gateway.home import Home
 from gateway.moves import Difference, difference
+from gateway.pull.page import RETRACTIONS
 from gateway.settings import load_settings
 from gateway.versions import FactChange, Point, open_past, read_points
 from gateway.wording import said_name, said_value
@@ -32,6 +33,7 @@ __all__ = ["diff_", "shown_shares"]
 
 _WIDTH = 110
 _MANY = 12  # facts of one name that are counted and not listed
+_WHYS = {**REASONS, **RETRACTIONS}
 _CAUSES = {"facts": "other facts", "time": "time passed", "model": "the model changed"}
 
 
@@ -129,7 +131,7 @@ def _show_facts(changes: Sequence[FactChange], limit: int) -> None:
     some = f"; the newest {limit} of {len(single)}" if 0 < limit < len(single) else ""
     print_table(f"Facts: {told}{some}", ["", "When", "Kind", "What", ">Before", ">After", "From"], rows)
     for reason in sorted({reason for change in changes for reason in change.because}):
-        _wrapped(f"Retracted, {reason}: {REASONS[reason]}")
+        _wrapped(f"Retracted, {reason}: {_WHYS[reason]}")
 
 
 def _fact_row(change: FactChange) -> tuple[str, ...]:

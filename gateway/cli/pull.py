@@ -26,6 +26,7 @@ def pull_(
     folder: Path | None = None,
     fhir_version: FhirVersion | None = None,
     name: str | None = None,
+    ask_all: bool = False,
     options: Options = Options(),
 ) -> int:
     """Copy an EHR, or a folder of FHIR files, into twins. Stopped half-way, run it again: it goes on.
@@ -43,6 +44,8 @@ def pull_(
         The FHIR version of the folder, where it cannot be detected.
     name
         What to call the folder as a source; by default the folder's own name. It is not sealed: no patient's name.
+    ask_all
+        Ask the server for all that it does not list any more, however much that is, and take back what it says is gone.
     """
     settings = load_settings(options.home)
     if folder is not None:
@@ -60,7 +63,7 @@ def pull_(
     if not wanted:
         raise Misuse("There is nothing to pull from.", hint="Say --folder FOLDER, or add [sources.NAME] to twin.toml.")
     with Home.open(settings) as home:
-        reports, faults = _pull_each(home, wanted)
+        reports, faults = _pull_each(home, wanted, ask_all=ask_all)
         touched = frozenset().union(*(report.touched for report in reports))
         several = sum(len(twin.sources) > 1 for twin in home.store.twins() if twin.id in touched)
         twins = {"total": len(touched), "over_several_sources": several}
@@ -75,12 +78,14 @@ def pull_(
     return 5 if faults or any(report.certificate.verdict == "incomplete" for report in reports) else 0
 
 
-def _pull_each(home: Home, wanted: Mapping[str, SourceSettings]) -> tuple[list[Report], dict[str, Fault]]:
+def _pull_each(
+    home: Home, wanted: Mapping[str, SourceSettings], *, ask_all: bool
+) -> tuple[list[Report], dict[str, Fault]]:
     """Pull from each source; where there are several, one that fails costs only itself."""
     reports, faults = [], {}
     for name, told in wanted.items():
         try:
-            reports.append(asyncio.run(_pull(home, name, told)))
+            reports.append(asyncio.run(_pull(home, name, told, ask_all=ask_all)))
         except (StoreFull, Tampered, Sealed):
             raise  # the store is of all sources
         except Fault as fault:
@@ -90,10 +95,10 @@ def _pull_each(home: Home, wanted: Mapping[str, SourceSettings]) -> tuple[list[R
     return reports, faults
 
 
-async def _pull(home: Home, name: str, told: SourceSettings) -> Report:
+async def _pull(home: Home, name: str, told: SourceSettings, *, ask_all: bool) -> Report:
     async with open_source(name, told) as source:
         with progress(f"Pulling {name}") as tell:
-            return await ingest(home, source, tell)
+            return await ingest(home, source, tell, ask_all=ask_all)
 
 
 def show_report(report: Report, *, stays: bool = True) -> None:
@@ -106,6 +111,10 @@ def show_report(report: Report, *, stays: bool = True) -> None:
         f"  {count.resources} resources = {count.understood} understood + {count.refused} refused; "
         f"{count.facts} facts of {len(report.touched)} twins, {len(report.changed)} changed"
     )
+    if taken := report.certificate.retracted:
+        say(
+            f"  {taken} resources retracted, because the source no longer has them so: twin show and twin diff tell why"
+        )
     for asked in report.certificate.asked:
         if asked.stopped:
             said = "an unknown number" if asked.said is None else asked.said

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.cli.orders import utc
 from gateway.cli.terminal import Options, print_json, print_table, say
 from gateway.home import Home
+from gateway.pull.page import RETRACTIONS
 from gateway.settings import load_settings
 from gateway.simulation import open_twin
 from gateway.wording import said_name, said_value
@@ -34,7 +35,9 @@ def show_(
     port: int = 0,
     options: Options = Options(),
 ) -> None:
-    """Show one twin: the timeline of its facts with their sources, and what was refused. Reading it is recorded.
+    """Show one twin: the timeline of its facts with their sources, what was refused and what was retracted.
+
+    Reading it is recorded.
 
     Parameters
     ----------
@@ -79,6 +82,7 @@ def show_(
                 "facts": [fact_json(f) for f in facts],
                 "undecided": [fact_json(f) for f in seen.undecided] if seen else [],
                 "later": len(seen.later) if seen else 0,
+                "retracted": [{"reason": r.retracted, "source": r.source, "resource": r.key} for r in record.retracted],
                 "refusals": [
                     {
                         "reason": r.reason,
@@ -100,6 +104,12 @@ def show_(
         if seen.undecided:
             _print_facts(f"{len(seen.undecided)} facts that may be from before or after", seen.undecided, limit)
         say(f"{len(seen.later)} facts are of a later time. Statuses are those that are known, not those of the time.")
+    if record.retracted:
+        print_table(
+            f"{len(record.retracted)} resources retracted; twin diff tells their facts",
+            ["Reason", "Resource", "What it means"],
+            ((r.retracted, f"{r.source} {r.key}", RETRACTIONS[r.retracted]) for r in record.retracted[: limit or None]),
+        )
     if refusals:
         print_table(
             f"{len(refusals)} refusals",

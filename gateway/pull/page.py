@@ -8,10 +8,38 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-__all__ = ["STOPS", "Asked", "Certificate", "Entry", "Page", "Source", "Verdict"]
+__all__ = [
+    "RETRACTIONS",
+    "STOPS",
+    "Asked",
+    "Certificate",
+    "Control",
+    "Entry",
+    "Gone",
+    "Page",
+    "Sign",
+    "Source",
+    "Verdict",
+    "Way",
+    "Why",
+]
 
 
 Verdict = Literal["complete", "incomplete", "unprovable"]
+Way = Literal["crawl", "patients", "bulk", "folder"]
+Why = Literal["deleted", "merged", "absent", "reassigned"]
+Sign = Literal[
+    "shifted",  # the number of rows changed while we walked
+    "capped",  # a round number of rows, and no next link
+    "outcome-in-set",  # the server says among the rows that some are left out
+    "narrowed-scope",  # our token allows a part of the type only
+    "unproven-filter",  # the server may have ignored our filter
+    "created-only",  # asked by dates of creation: edits and late entries are not seen
+    "file-error",  # a file of an export could not be read to its end
+    "count-differs",  # a file holds another number than its manifest says
+    "lost-job",  # an export may have run that nobody fetched
+    "known-to-be-missing",  # the list left out what the server has
+]
 
 STOPS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -24,9 +52,21 @@ STOPS: Final[Mapping[str, str]] = MappingProxyType(
         "too-large": "An answer is larger than we read. Set a smaller page_size.",
         "unknown-filter": "The server did not say that it applied our filter. Pull everything instead.",
         "unfinished": "The walk was not finished. Run the same command again.",
+        "many-absent": "So much is no longer listed that nothing was taken back. Look why, then pull with --ask-all.",
+        "unclear-absence": "Something is not listed, and the server does not say that it is gone: its facts stand.",
     }
 )
 """Every reason for which a question to a source ended early, and what to do."""
+
+RETRACTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "deleted": "The source deleted it, and says so.",
+        "absent": "The source does not list it any more, and answers that it has no such resource.",
+        "merged": "The source merged its patient into another one, in whose twin it stands now.",
+        "reassigned": "The source says now that it is about another patient, or about none that it has.",
+    }
+)
+"""Every reason for which what a source once sent is retracted. It stays in the history of its twin."""
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,12 +95,30 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     version: str = ""
 
 
-class Page(msgspec.Struct, frozen=True):
+class Gone(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A resource that the source no longer has, or no longer means: retracted, never removed from history.
+
+    `into` is the surviving patient ("Patient/2"), where it was merged.
+    """
+
+    type: str
+    id: str
+    why: Why
+    into: str = ""
+
+    @property
+    def resource(self) -> str:
+        """Name the resource within its source."""
+        return f"{self.type}/{self.id}"
+
+
+class Page(msgspec.Struct, frozen=True, omit_defaults=True):
     """Entries that are stored together with the cursor behind them, in one transaction.
 
     `cursor` is opaque to everyone but the source that made it: given back, the source goes on after this page.
     `what` says for people and the audit what was asked, without patient data ("Observation, page 3", "file 12 of 28").
-    `query` is the request as sent (patient data: it may name an id), "" for files.
+    `query` is the request as sent (patient data: it may name an id), "" for files. `gone` is what the source says it
+    has no more. `doubted` names what is held, was not listed, and was asked for one by one on this page.
     """
 
     number: int
@@ -69,15 +127,32 @@ class Page(msgspec.Struct, frozen=True):
     cursor: str
     type: str = ""
     query: str = ""
+    gone: tuple[Gone, ...] = ()
+    doubted: tuple[str, ...] = ()
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Control(msgspec.Struct, frozen=True):
+    """What a server did with a search parameter that no server has: it tells what its filters are worth."""
+
+    unknown: Literal["refused", "dropped", "repeated", "unknown"]
+
+
+_CUT: Final[frozenset[Sign]] = frozenset(
+    {"capped", "outcome-in-set", "file-error", "count-differs", "known-to-be-missing"}
+)
+
+
+class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     """One question put to a source, and what became of it.
 
     `said` is the number that the server said it had (`None` where it did not say), `came` what came, in `pages` pages.
     `stopped` is "" when the last page was reached, else the reason code of what stopped it: "foreign-next-link",
     "loop", "not-fhir", "unreachable", "refused", "denied", "too-large", "unknown-filter", or "unfinished" where the
     certificate was asked for before the walk was at its end.
+
+    `type` is the resource type, whatever `what` says; "" where the question is not about the list of one. `since` is
+    the instant from which on it was asked, "" for all. `self_link` is the question as the server understood it, and
+    `missing` names at most 100 resources that the list left out: both are patient data, and sealed.
     """
 
     what: str
@@ -85,22 +160,75 @@ class Asked(msgspec.Struct, frozen=True):
     came: int
     pages: int
     stopped: str = ""
+    type: str = ""
+    since: str = ""
+    self_link: str = ""
+    signs: tuple[Sign, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """Say "complete" only where it was walked to its end, the source's own count agrees and nothing speaks against.
+
+        A sign is either of something that is missing, or of something that nobody can know.
+        """
+        if self.stopped or (self.said is not None and self.said > self.came) or not _CUT.isdisjoint(self.signs):
+            return "incomplete"
+        return "unprovable" if self.said is None or self.signs else "complete"
+
+    @property
+    def of_all(self) -> str:
+        """Name the type of which nothing was left out by the question, but for what is older than `since`; or ""."""
+        type_ = self.type or self.what.partition(" ")[0]
+        words = [word for word in self.what.split() if not word.startswith("_lastUpdated=")]
+        return type_ if type_.isalpha() and words == [type_] else ""
+
+    @property
+    def listed(self) -> str:
+        """Name the type of which this is the whole list, as far as it goes; "" where it is another question."""
+        return "" if self.since or self.of_all != self.what else self.of_all
 
 
-class Certificate(msgspec.Struct, frozen=True):
-    """What was asked, what the source said it had, what came, and whether nothing was silently cut off."""
+class Certificate(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was asked, what the source said it had, what came, and whether nothing was silently cut off.
+
+    Parameters
+    ----------
+    way
+        How it was asked.
+    control
+        What the server does with search parameters that it does not know.
+    until
+        Where the next pull may begin, by type: an instant of the server's.
+    after
+        The id of the pull that this one goes on from; "" where it stands alone.
+    base
+        The FHIR base that was asked; "" for files. A list of one server proves nothing of another.
+    seen, refused, retracted
+        How many different resources came, how many of them were refused, and how many were taken back. They are known
+        once all is mapped.
+    """
 
     source: str
     fhir_version: str
     asked: tuple[Asked, ...]
     note: str = ""
+    way: Way = "crawl"
+    control: Control | None = None
+    until: Mapping[str, str] = {}
+    after: str = ""
+    base: str = ""
+    seen: int = 0
+    refused: int = 0
+    retracted: int = 0
 
     @property
     def verdict(self) -> Verdict:
-        """Say "complete" only where each question was walked to its end and the source's own count agrees."""
-        if not self.asked or any(a.stopped or (a.said is not None and a.said > a.came) for a in self.asked):
+        """Say "complete" only where each question is: walked to its end, and the source's own count agrees."""
+        told = {asked.verdict for asked in self.asked}
+        if not told or "incomplete" in told:
             return "incomplete"
-        return "unprovable" if any(a.said is None for a in self.asked) else "complete"
+        return "unprovable" if "unprovable" in told else "complete"
 
 
 class Source(Protocol):

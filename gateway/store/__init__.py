@@ -1,5 +1,7 @@
 """Keeps everything in one file, sealed; the only SQL of the project."""
 
+from gateway.store.blocks import Ends
+from gateway.store.contents import name_of
 from gateway.store.store import Store
 from gateway.store.values import (
     AuditEntry,
@@ -24,6 +26,7 @@ __all__ = [
     "Changes",
     "Delivery",
     "DeliveryState",
+    "Ends",
     "ListedRefusal",
     "Pull",
     "PullState",
@@ -36,4 +39,5 @@ __all__ = [
     "TwinRecord",
     "TwinSummary",
     "TwinVersion",
+    "name_of",
 ]

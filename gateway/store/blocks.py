@@ -19,7 +19,10 @@ from gateway.store.values import Changes, Pull, StoredResource
 from gateway.store.writing import Writing, pick_fresh
 from security.keys import KeyRing
 
-__all__ = ["Blocks"]
+__all__ = ["Blocks", "Ends"]
+
+Ends = Mapping[str | None, Sequence[StoredResource]]
+"""Ends of resources, by twin; under `None` those of what belongs to no twin."""
 
 _AT_ONCE = 5_000  # names in one statement; SQLite takes 32,766
 
@@ -55,14 +58,18 @@ class Blocks(Pulls):
         *,
         now: datetime,
         events: Events = (),
+        ended: Ends | None = None,
     ) -> Changes:
         """Store the resources of one landed page, all or none, and mark the page as mapped.
 
         `writes` goes by twin id; `unlinked` belongs to no twin. A resource whose bytes and meaning are those that its
         owner holds already is not stored again; a twin that something was stored for has a new version. `counts`
         (numbers, nested) is added to the ledger of the pull. For a page that is mapped already, nothing happens.
+        `ended` are ends of resources, by twin (`None`: they belonged to none); what is not there is not ended, and how
+        many were is counted beside the ledger ("retracted").
         """
-        if any(r.source != pull.source for part in (*writes.values(), unlinked) for r in part):
+        ended = ended or {}
+        if any(r.source != pull.source for part in (*writes.values(), unlinked, *ended.values()) for r in part):
             raise ValueError("a page holds resources of its own source only")
         with self.transaction() as work:
             session = work.session
@@ -74,9 +81,11 @@ class Blocks(Pulls):
             if row is None or mapped is None:
                 raise ValueError("only a landed page can be mapped")
             work.record(events)
-            self._count_pages(session, row.id, row.source, counts)
             session.exec(update(PageRow).where(*page).values(mapped=True))
-            return self._append(session, pull.source, writes, unlinked, now)
+            changes = self._append(session, pull.source, writes, unlinked, now, ended)
+            told = {**counts, "retracted": changes.retracted} if changes.retracted else counts
+            self._count_pages(session, pull.id, pull.source, told)
+            return changes
 
     def _append(
         self,
@@ -85,38 +94,43 @@ class Blocks(Pulls):
         writes: Mapping[str, Sequence[StoredResource]],
         unlinked: Sequence[StoredResource],
         now: datetime,
+        ended: Ends | None = None,
     ) -> Changes:
+        ended = ended or {}
         last = session.connection().scalar(_LAST) or 0
         writing = Writing(source, now, last + 1)
-        owners, counts = self._owners(session, writes), _counts(session, source, writes)
+        twins = {**writes, **{twin: () for twin in ended if twin is not None and twin not in writes}}
+        owners, counts = self._owners(session, twins), _counts(session, source, twins)
         held, home = self._held(session, owners.values()), self._home(session, source)
         strays = self._held_unlinked(session, home)
 
         changed: dict[str, int] = {}
         moved: list[StoredResource] = []
-        stored = 0
-        for twin, resources in writes.items():
-            fresh = pick_fresh(resources, held[twin])
+        stored = retracted = 0
+        for twin, resources in twins.items():
+            fresh = pick_fresh([*resources, *ended.get(twin, ())], held[twin])
             if not fresh:
                 continue
             writing.add_blocks(owners[twin], twin, fresh)
             writing.add_counts(twin, counts.get(twin), fresh)
             changed[twin] = owners[twin].version + 1
             self._remembered.keep(twin, changed[twin], held[twin])
-            moved += [_end_of(f.resource) for f in fresh if f.entry.name in strays]
-            stored += len(fresh)
+            moved += [_end_of(f.resource) for f in fresh if not f.resource.ended and f.entry.name in strays]
+            retracted += sum(f.resource.ended for f in fresh)
+            stored += sum(not f.resource.ended for f in fresh)
 
-        astray = pick_fresh([*unlinked, *moved], strays)
+        astray = pick_fresh([*unlinked, *moved, *ended.get(None, ())], strays)
         if astray:
             writing.add_blocks(home, None, astray)
             session.exec(
                 update(SourceKeyRow).where(col(SourceKeyRow.source) == source).values(version=home.version + 1)
             )
             self._remembered.keep(_stray(source), home.version + 1, strays)
-            stored += sum(not f.resource.moved for f in astray)
+            stored += sum(not f.resource.ended for f in astray)
+            retracted += sum(bool(f.resource.retracted) for f in astray)
         writing.write(session)
         given = sum(map(len, writes.values())) + len(unlinked)
-        return Changes(twins=changed, stored=stored, unchanged=given - stored)
+        return Changes(twins=changed, stored=stored, unchanged=given - stored, retracted=retracted)
 
     def _owners(self, session: Session, twins: Iterable[str]) -> dict[str, Owner]:
         owners = {}

@@ -12,8 +12,9 @@ import hashlib
 import struct
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
+from gateway.pull.page import Why
 from gateway.store.values import StoredResource
 
 __all__ = ["Contents", "Entry", "Remembered", "entry_of", "name_of", "pack", "unpack"]
@@ -32,6 +33,16 @@ class Entry(NamedTuple):
     version: bytes
     facts: int
     refusals: int
+
+    @property
+    def ended(self) -> bool:
+        """Say whether the resource ended with this; an end has no content, so that its hash tells."""
+        return self.version in _ENDS
+
+
+_MOVED = StoredResource("", "", "", b"", (), moved=True)
+_RETRACTED = (StoredResource("", "", "", b"", (), retracted=why) for why in get_args(Why))
+_ENDS = frozenset(end.fingerprint()[:_HASH_BYTES] for end in (_MOVED, *_RETRACTED))
 
 
 class Contents:

@@ -36,7 +36,7 @@ class History(Blocks):
                 which.append(func.coalesce(BlockRow.begun, BlockRow.created) <= as_of)
             found, key = blocks(session, *which, sealed=True), self._twin_key(session, twin)
         layers = [one for block in found for one in open_layers(key, block) if as_of is None or one.created <= as_of]
-        current, history = _latest(layers)
+        current, ended, history = _latest(layers)
         return TwinRecord(
             id=twin,
             version=max((layer.version for layer in layers), default=0),
@@ -44,6 +44,7 @@ class History(Blocks):
             resources=current,
             history=history,
             as_of=as_of,
+            retracted=ended,
         )
 
     def twin_news(self, twin: str, after: int) -> TwinNews:
@@ -100,14 +101,15 @@ class History(Blocks):
             return list(session.exec(statement).all())
 
 
-def _latest(layers: Iterable[Layer]) -> tuple[tuple[StoredResource, ...], int]:
-    """Return what is current after some layers, and how many versions of resources they hold."""
+def _latest(layers: Iterable[Layer]) -> tuple[tuple[StoredResource, ...], tuple[StoredResource, ...], int]:
+    """Return what is current after some layers, what was retracted, and how many versions of resources they hold."""
     current: dict[tuple[str, str], StoredResource] = {}
     count = 0
     for resource in read_resources(layers):
         current[resource.source, resource.key] = resource
-        count += 1
-    return tuple(resource for resource in current.values() if not resource.moved), count
+        count += not resource.ended
+    last = current.values()
+    return tuple(r for r in last if not r.ended), tuple(r for r in last if r.retracted), count
 
 
 def _listed(

@@ -18,9 +18,8 @@ from sqlmodel import Session, col, select
 from gateway.pull.page import Page
 from gateway.store.audited import Events
 from gateway.store.compaction import EVERY, compact
-from gateway.store.contents import name_of, unpack
-from gateway.store.history import History
-from gateway.store.layers import blocks, open_contents, open_layers, read_resources
+from gateway.store.contents import name_of
+from gateway.store.retracting import Retracting
 from gateway.store.tables import ArrivalRow, AttentionRow, BlockRow, PageRow, PullRow, StreamMemoRow
 from gateway.store.values import Changes, Pull, StoredResource
 from gateway.stream.delivery import Delivery
@@ -57,7 +56,7 @@ _WANTS = (
 )
 
 
-class Lanes(History):
+class Lanes(Retracting):
     """Lands deliveries once each, gives them back for mapping, and remembers which twins they changed."""
 
     def accept(self, delivery: Delivery, now: datetime, events: Events = ()) -> bool:
@@ -195,32 +194,8 @@ class Lanes(History):
 
         What is not there costs a look into an index that is mostly in memory; nothing is opened for it.
         """
-        found: dict[str, StoredResource] = {}
-        keys = list(keys)
-        if not keys:
-            return found
-        with self.transaction() as work:
-            session = work.session
-            if twin is None:
-                owner = self._home(session, source)
-                contents = self._held_unlinked(session, owner)
-                which: tuple[Any, ...] = (col(BlockRow.twin).is_(None), BlockRow.source == source)
-            else:
-                owner = self._owners(session, [twin])[twin]
-                contents = self._held(session, [owner])[twin]
-                which = (BlockRow.twin == twin,)
-            wanted = {name: key for key in keys if (name := name_of(source, key)) in contents}
-            for block in reversed(blocks(session, *which, contents=True) if wanted else []):
-                here = {entry.name for entry in unpack(open_contents(owner.key, block))} & wanted.keys()
-                if not here:
-                    continue
-                keys_here = {wanted.pop(name) for name in here}
-                [whole] = blocks(session, BlockRow.id == block.id, sealed=True)
-                resources = read_resources(open_layers(owner.key, whole))
-                found.update((r.key, r) for r in resources if r.key in keys_here and r.source == source)
-                if not wanted:
-                    break
-        return {key: resource for key, resource in found.items() if not resource.moved}
+        named = {name_of(source, key): key for key in keys}
+        return {one.key: one for one in self.held_by_name(twin, source, named, keys=named.values())}
 
     def _known_lane(self, session: Session, source: str) -> tuple[str, int] | None:
         """Return the id of a lane, and how many deliveries it was given so far."""

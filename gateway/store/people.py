@@ -18,11 +18,13 @@ from mappers.identity import Person
 from security.errors import Misuse, UnknownName
 from security.vault import Place
 
-__all__ = ["People"]
+__all__ = ["People", "person_place"]
 
 _read_person = msgspec.msgpack.Decoder(Person)
 _VERSION: Any = select(TwinRow.version).where(col(TwinRow.id) == bindparam("of_twin"))
-_LINK: Any = select(PatientLinkRow.twin).where(col(PatientLinkRow.patient) == bindparam("of_patient"))
+_LINK: Any = select(PatientLinkRow.twin).where(
+    col(PatientLinkRow.patient) == bindparam("of_patient"), col(PatientLinkRow.ended).is_not(True)
+)
 _SHOWN = 10  # how many known ids an error names
 
 
@@ -40,8 +42,8 @@ class People(Owners):
     ) -> None:
         """Note that a patient of a source (a reference within it) is this twin, what it says of them, and their tokens.
 
-        What the same source said before is replaced; earlier tokens still lead here. Refuses with a `ValueError` a
-        patient who is linked to another twin already.
+        What the same source said before is replaced; earlier tokens still lead here. A patient whom the source had
+        deleted is there again. Refuses with a `ValueError` a patient who is linked to another twin already.
         """
         name = self._patient(source, patient)
         with self.transaction() as work:
@@ -50,8 +52,12 @@ class People(Owners):
             link = session.get(PatientLinkRow, name)
             if link is not None and link.twin != twin:
                 raise ValueError("this patient is another twin already")
-            session.merge(PatientLinkRow(patient=name, twin=twin, source=source))
-            sealed = key.seal(msgspec.msgpack.encode(person), _person(source, name))
+            if link is None:
+                session.add(PatientLinkRow(patient=name, twin=twin, source=source))
+            elif link.ended:
+                link.ended = None
+                session.add(link)
+            sealed = key.seal(msgspec.msgpack.encode(person), person_place(source, name))
             session.merge(PersonRow(twin=twin, source=source, patient=name, sealed=sealed))
             for token in sorted({self._blind.of("person", token) for token in tokens}):
                 session.merge(PersonTokenRow(token=token, twin=twin))
@@ -113,13 +119,14 @@ class People(Owners):
         rows = session.exec(
             select(PersonRow).where(PersonRow.twin == twin).order_by(PersonRow.source, PersonRow.patient)
         ).all()
-        return tuple(_read_person.decode(key.open(row.sealed, _person(row.source, row.patient))) for row in rows)
+        return tuple(_read_person.decode(key.open(row.sealed, person_place(row.source, row.patient))) for row in rows)
 
     def _patient(self, source: str, patient: str) -> str:
         return self._blind.of(f"patient of {source}", patient)
 
 
-def _person(source: str, patient: str) -> Place:
+def person_place(source: str, patient: str) -> Place:
+    """Say what a sealed person is bound to; `patient` is the keyed hash."""
     return Place("person", f"{source}:{patient}", "sealed")
 
 

@@ -82,8 +82,8 @@ class Pulls(Owners):
         """Note that the source was walked to its end, and what it certifies. Mapping may begin."""
         with self.transaction() as work:
             work.record(events)
-            row, key = self._unfinished(work, pull), self._source_key(work.session, pull.source)
-            row.certificate = key.seal(msgspec.json.encode(certificate), Place("pull", pull.id, "certificate"))
+            row = self._unfinished(work, pull)
+            row.certificate = self._certificate(work.session, pull, certificate)
             row.fhir_version = certificate.fhir_version
             row.state = "mapping"
             work.session.add(row)
@@ -104,8 +104,11 @@ class Pulls(Owners):
                 ).one()
             yield _read_page.decode(key.open(sealed, _page(pull.id, number)))
 
-    def finish_pull(self, pull: Pull, now: datetime, events: Events = ()) -> Pull:
-        """End a pull whose pages are all mapped, and drop the pages: their raw bytes are in the twins now."""
+    def finish_pull(self, pull: Pull, now: datetime, events: Events = (), *, seen: int = 0) -> Pull:
+        """End a pull whose pages are all mapped, and drop the pages: their raw bytes are in the twins now.
+
+        What became of the resources (how many different ones were `seen`) is added to the certificate.
+        """
         with self.transaction() as work:
             work.record(events)
             row = self._unfinished(work, pull)
@@ -114,6 +117,12 @@ class Pulls(Owners):
             )
             if row.state != "mapping" or work.session.exec(waiting).one():
                 raise ValueError("a pull is finished when it is fetched and all of its pages are mapped")
+            told = self._pull(work.session, row)
+            if told.certificate is not None:
+                counts = {name: int(told.ledger.get(name, 0)) for name in ("refused", "retracted")}
+                row.certificate = self._certificate(
+                    work.session, pull, msgspec.structs.replace(told.certificate, seen=seen, **counts)
+                )
             return self._end(work, row, "done", now)
 
     def abandon_pull(self, pull: Pull, now: datetime, events: Events = ()) -> Pull:
@@ -136,6 +145,10 @@ class Pulls(Owners):
         with self._reading() as session:
             row = session.exec(statement).first()
             return self._pull(session, row) if row else None
+
+    def _certificate(self, session: Session, pull: Pull, certificate: Certificate) -> bytes:
+        key = self._source_key(session, pull.source)
+        return key.seal(msgspec.json.encode(certificate), Place("pull", pull.id, "certificate"))
 
     def _unfinished(self, work: Work, pull: Pull) -> PullRow:
         row = work.session.get(PullRow, pull.id)

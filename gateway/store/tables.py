@@ -40,15 +40,19 @@ __all__ = [
     "TwinSourceRow",
 ]
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of these tables; a store with a higher one was written by a newer fhirtwin.
 
 1: the first. 2: adds tables only (`state`, `arrival`, `stream_memo`, `attention`), so that a store of 1 becomes one of
 2 by making them. 3: adds the columns `COLUMNS`, which may be empty; `arrived` takes the place of `arrival`, whose keys
-were text.
+were text. 4: ends of resources (`StoredResource.retracted`), which an older release would show as resources; adds the
+columns of `patient_link`, which may be empty.
 """
 
-COLUMNS = {"block": {"first": "INTEGER", "begun": "VARCHAR(27)"}}
+COLUMNS = {
+    "block": {"first": "INTEGER", "begun": "VARCHAR(27)"},
+    "patient_link": {"ended": "BOOLEAN", "before": "VARCHAR"},
+}
 """What an older store's tables are given, by table: columns and their types."""
 
 
@@ -165,13 +169,19 @@ class PersonRow(SQLModel, table=True):
 
 
 class PatientLinkRow(SQLModel, table=True):
-    """Which twin a patient of a source is; `patient` is a keyed hash of the reference within that source."""
+    """Which twin a patient of a source is; `patient` is a keyed hash of the reference within that source.
+
+    `ended` is true where the source no longer has the patient. Where the patient was merged into another one, `twin` is
+    that one's and `before` the twin that it was until then ("" where it was none).
+    """
 
     __tablename__: ClassVar[str] = "patient_link"
 
     patient: str = Field(primary_key=True)
     twin: str = Field(foreign_key="twin.id", index=True)
     source: str
+    ended: bool | None = None
+    before: str | None = None
 
 
 class BlockRow(SQLModel, table=True):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.pull.page import Certificate
+from gateway.pull.page import Certificate, Why
 from mappers.facts import Fact, Outcome, Refusal
 
 __all__ = [
@@ -33,7 +33,7 @@ __all__ = [
 
 PullState = Literal["fetching", "mapping", "done", "failed", "listening"]
 DeliveryState = Literal["proposed", "sending", "sent", "failed"]
-StateKind = Literal["track", "skill", "warnings"]
+StateKind = Literal["track", "skill", "warnings", "ensemble"]
 
 _fingerprint = msgspec.msgpack.Encoder()
 
@@ -42,7 +42,9 @@ class StoredResource(msgspec.Struct, frozen=True, omit_defaults=True):
     """One resource as received, and what was understood of it. All of it is patient data; it is stored sealed.
 
     `key` names the resource within its source and stays the same over its versions (`mappers.facts.Origin.resource`).
-    `moved` marks the end of a resource that belonged to no twin and now does; the store writes it itself.
+    `moved` marks the end of a resource that belonged to no twin and now does; the store writes it itself. `retracted`
+    marks the end of one that its source no longer has, or no longer means of this twin: a key of
+    `gateway.pull.page.RETRACTIONS`. An end has no bytes and no outcomes, and what it ends stays in the history.
     """
 
     source: str
@@ -53,6 +55,12 @@ class StoredResource(msgspec.Struct, frozen=True, omit_defaults=True):
     full_url: str = ""
     place: str = ""
     moved: bool = False
+    retracted: Why | Literal[""] = ""
+
+    @property
+    def ended(self) -> bool:
+        """Say whether this is the end of a resource and not a version of it."""
+        return self.moved or bool(self.retracted)
 
     @property
     def sha256(self) -> str:
@@ -76,7 +84,8 @@ class StoredResource(msgspec.Struct, frozen=True, omit_defaults=True):
         that they refer to changed. Where the resource stood (file, entry) makes no difference.
         """
         meaning = [_meaning(outcome) for outcome in self.outcomes]
-        return hashlib.sha256(hashlib.sha256(self.raw).digest() + _fingerprint.encode((self.moved, meaning))).digest()
+        told = (self.moved, meaning, self.retracted) if self.retracted else (self.moved, meaning)
+        return hashlib.sha256(hashlib.sha256(self.raw).digest() + _fingerprint.encode(told)).digest()
 
 
 def _meaning(outcome: Outcome) -> tuple[object, ...]:
@@ -126,11 +135,15 @@ class Pull:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What one page changed: twins with their new versions, and how many resources were new or other, and unchanged."""
+    """What one page changed: twins with their new versions, and how many resources were new or other, and unchanged.
+
+    `retracted` counts those that were ended.
+    """
 
     twins: Mapping[str, int] = field(default_factory=dict)
     stored: int = 0
     unchanged: int = 0
+    retracted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +165,8 @@ class TwinRecord:
     """A twin, opened: the latest version of each of its resources as known at one instant.
 
     `version` is the twin's version then (0: nothing was known yet); `history` counts all versions of resources up to
-    it, the current ones included. `as_of` is that instant; `None` for now.
+    it, the current ones included. `as_of` is that instant; `None` for now. `retracted` holds the ends of the resources
+    that were taken back and did not come again.
     """
 
     id: str
@@ -161,6 +175,7 @@ class TwinRecord:
     resources: tuple[StoredResource, ...]
     history: int
     as_of: datetime | None = None
+    retracted: tuple[StoredResource, ...] = ()
 
     @property
     def facts(self) -> Iterator[Fact]:

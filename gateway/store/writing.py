@@ -45,11 +45,16 @@ class Fresh(NamedTuple):
 
 
 def pick_fresh(resources: Iterable[StoredResource], held: Contents) -> list[Fresh]:
-    """Pick the resources that are new or other than what is held, and note them in `held`."""
+    """Pick the resources that are new or other than what is held, and note them in `held`.
+
+    What is not there, or ended before, is not ended again.
+    """
     fresh = []
     for resource in resources:
         entry = entry_of(resource)
         before = held.get(entry.name)
+        if resource.ended and (before is None or before.ended):
+            continue
         if before is None or before.version != entry.version:
             held.note(entry)
             fresh.append(Fresh(resource, entry, before))
@@ -96,7 +101,7 @@ class Writing:
         row = {
             "twin": twin,
             "source": self.source,
-            "resources": resources + len(fresh) - len(replaced),
+            "resources": resources + sum(not f.resource.ended for f in fresh) - sum(not r.ended for r in replaced),
             "facts": facts + sum(f.entry.facts for f in fresh) - sum(before.facts for before in replaced),
             "refusals": refusals + sum(f.entry.refusals for f in fresh) - sum(before.refusals for before in replaced),
         }

@@ -3,14 +3,17 @@
 from security.audit.access import Access, System
 from security.audit.checkpoint import Checkpoint, Signer, open_checkpoint
 from security.audit.event import (
+    certificate_event,
     delivery_event,
     fetch_event,
     import_event,
     key_event,
     log_event,
+    merge_event,
     proposal_event,
     query_event,
     read_event,
+    retraction_event,
     run_event,
     token_event,
 )
@@ -29,6 +32,7 @@ __all__ = [
     "System",
     "Verdict",
     "audit_key",
+    "certificate_event",
     "delivery_event",
     "fetch_event",
     "import_event",
@@ -36,10 +40,12 @@ __all__ = [
     "key_event",
     "leaf_hash",
     "log_event",
+    "merge_event",
     "open_checkpoint",
     "proposal_event",
     "query_event",
     "read_event",
+    "retraction_event",
     "run_event",
     "token_event",
     "verify",

@@ -20,14 +20,17 @@ from security.audit.access import Access, System
 from security.audit.kinds import Coding, Kind
 
 __all__ = [
+    "certificate_event",
     "delivery_event",
     "fetch_event",
     "import_event",
     "key_event",
     "log_event",
+    "merge_event",
     "proposal_event",
     "query_event",
     "read_event",
+    "retraction_event",
     "run_event",
     "token_event",
 ]
@@ -63,6 +66,22 @@ def read_event(access: Access) -> Json:
 def import_event(access: Access) -> Json:
     """Record that a folder of FHIR files was taken in. It goes by its source's name: file names are patient data."""
     return _event(access, kinds.IMPORT, _thing(_REPOSITORY, "source", _peer(access).name), also=access.what)
+
+
+def retraction_event(access: Access, *, why: str) -> Json:
+    """Record that resources (`what`) of a twin were taken back, because their source no longer has them so."""
+    return _event(access, kinds.RETRACTION, _thing(_RESOURCE, "retraction", why), also=access.what)
+
+
+def merge_event(access: Access, *, twin: str, parted: bool = False) -> Json:
+    """Record that a patient of a source was moved from a twin into another one, `twin`, or `parted` from it again."""
+    return _event(access, kinds.UNMERGE if parted else kinds.MERGE, _thing(_PATIENT, "twin", twin), also=access.what)
+
+
+def certificate_event(access: Access, *, pull: str, verdict: str) -> Json:
+    """Record what a pull proved of the completeness of what came: "complete", "incomplete" or "unprovable"."""
+    job = _thing(_JOB, "pull", pull) | {"detail": [{"type": "verdict", "valueString": verdict}]}
+    return _event(access, kinds.CERTIFICATE, job, also=access.what)
 
 
 def run_event(access: Access, *, run: str, model: str) -> Json:

@@ -13,16 +13,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "CERTIFICATE",
     "CREATE",
     "FETCH",
     "IMPORT",
     "KEY",
     "LOG",
+    "MERGE",
     "PROPOSAL",
     "QUERY",
     "READ",
+    "RETRACTION",
     "RUN",
     "TOKEN",
+    "UNMERGE",
     "Coding",
     "Kind",
 ]
@@ -49,7 +53,7 @@ class Kind:
 
     type: Coding
     subtype: Coding
-    action: str  # C create, R read, E execute
+    action: str  # C create, R read, U update, E execute
     us: Coding
     user: Coding
     peer: Coding | None = None
@@ -139,6 +143,18 @@ IMPORT = Kind(  # DICOM Import
     us=_DESTINATION,
     peer=_SOURCE_MEDIA,
     user=_AUTHOR,
+)
+# ISO 21089: to deprecate is to tag entries as obsolete, erroneous or untrustworthy, and to keep them; to verify is to
+# confirm that data comply with a rule.
+RETRACTION = Kind(
+    type=_lifecycle("deprecate"), subtype=_ours("retraction"), action="U", us=_DESTINATION, peer=_SOURCE, user=_AUTHOR
+)
+MERGE = Kind(type=_lifecycle("merge"), subtype=_ours("merge"), action="U", us=_DESTINATION, peer=_SOURCE, user=_AUTHOR)
+UNMERGE = Kind(
+    type=_lifecycle("unmerge"), subtype=_ours("unmerge"), action="U", us=_DESTINATION, peer=_SOURCE, user=_AUTHOR
+)
+CERTIFICATE = Kind(
+    type=_lifecycle("verify"), subtype=_ours("certificate"), action="E", us=_DESTINATION, peer=_SOURCE, user=_AUTHOR
 )
 # Execution of a program is action E (R4 audit-event-action); what a run makes becomes part of the twin, which ISO 21089
 # calls originate, and writing it up in a form for others report.

@@ -81,7 +81,7 @@ def test_what_came_is_understood_or_refused(said):
 def test_nothing_of_a_patient_is_in_the_summary(said):
     assert set(said["sources"][0]) <= {
         *("name", "fhir_version", "resources", "understood", "refused", "facts", "links", "refusals", "certificate"),
-        *("stopped", "note", "resumed"),
+        *("stopped", "note", "resumed", "retracted"),
     }
 
 

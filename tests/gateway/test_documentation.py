@@ -19,10 +19,11 @@ from security.errors import BadSettings
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["demo", "doctor", "pull", "listen", "list", "show", "refusals", "simulate", "propose", "send"]
 COMMANDS += ["profile", "versions", "diff"]
-COMMANDS += ["forecast", "what-if", "compare", "rehearse", "glycaemia"]
+COMMANDS += ["forecast", "what-if", "compare", "rehearse", "glycaemia", "operate", "medicate"]
 COMMANDS += ["warnings check", "warnings list", "warnings ack", "warnings silence"]
 COMMANDS += ["audit list", "audit verify", "model list", "model show", "model check"]
-COMMANDS += ["model card", "model new"]
+COMMANDS += ["certificates list", "certificates show"]
+COMMANDS += ["model card", "model new", "hostile list", "hostile serve"]
 
 
 def read(name: str) -> str:
@@ -58,9 +59,9 @@ def test_every_reason_for_stopping_is_documented():
     told = read("docs/pull.md")
     assert [stop for stop in STOPS if f"`{stop}`" not in told] == []
     used = set()
-    for file in ("crawl", "folder"):
-        text = read(f"gateway/pull/{file}.py")
-        used |= set(re.findall(r'_Stopped\("([a-z-]+)"\)|stopped = "([a-z-]+)"|, "(unfinished)"\)', text))
+    for file in ("pull/crawl", "pull/folder", "absence"):
+        text = read(f"gateway/{file}.py")
+        used |= set(re.findall(r'_Stopped\("([a-z-]+)"\)|stopped = "([a-z-]+)"|, "(unfinished|many-absent)"\)', text))
     assert {word for words in used for word in words if word} | {"denied", "refused"} == set(STOPS)
 
 

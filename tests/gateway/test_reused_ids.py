@@ -72,6 +72,21 @@ def test_one_id_for_statements_about_two_people_loses_neither_in_silence(tmp_pat
         assert len(home.store.twins()) == 2
 
 
+def test_a_statement_that_comes_about_somebody_else_later_counts_once_and_is_refused(tmp_path):
+    with Home.open(load_settings(tmp_path / "home")) as home:
+        birk = person("Birk", "1988-07-09", id="2")
+        pull(home, tmp_path / "one", a=[person("Arber", "1950-01-02"), birk, weight()])
+        for _ in range(2):
+            again = pull(home, tmp_path / "two", a=[person("Arber", "1950-01-02"), birk, weight("Patient/2")])
+            assert dict(again.ledger.refusals) == {"reused-id": 1}
+        weights = [
+            [f.name for f in home.store.twin_record(t.id).facts].count("body-weight") for t in home.store.twins()
+        ]
+        assert sorted(weights) == [0, 1]
+        back = pull(home, tmp_path / "three", a=[person("Arber", "1950-01-02"), birk, weight()])
+        assert back.ledger.refused == 0
+
+
 def test_a_patient_without_an_id_is_not_known_by_the_place_in_a_file(tmp_path):
     with Home.open(load_settings(tmp_path / "home")) as home:
         pull(home, tmp_path / "one", a=[{k: v for k, v in person("Arber", "1950-01-02").items() if k != "id"}])

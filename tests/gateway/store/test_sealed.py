@@ -46,7 +46,7 @@ PLAIN_COLUMNS = {
     "twin_source": {"twin", "source", "resources", "facts", "refusals"},
     "person_token": {"token", "twin"},
     "person": {"twin", "source", "patient"},
-    "patient_link": {"patient", "twin", "source"},
+    "patient_link": {"patient", "twin", "source", "ended", "before"},
     "block": {"id", "twin", "source", "version", "created", "count", "first", "begun"},
     "run": {"id", "twin", "created", "model", "twin_version"},
     "state": {"twin", "model", "kind", "revision", "updated", "twin_version"},
