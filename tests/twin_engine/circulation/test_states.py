@@ -128,7 +128,7 @@ def test_a_pericardium_that_fills_further_ends_in_collapse_and_not_in_nonsense()
 def test_someone_in_whom_nothing_changes_stays_as_he_is(reached: Mapping[str, Reached]) -> None:
     same = reach(short())
     for quantity in PRINTED:
-        assert same.tells[quantity] == pytest.approx(reached["man-45"].tells[quantity], rel=0.02, abs=0.15), quantity
+        assert same.tells[quantity] == pytest.approx(reached["man-45"].tells[quantity], rel=0.03, abs=0.15), quantity
     told = same.shows(Published(quantity="mean-pressure", by="change", mean=0, source="x"))
     assert told == pytest.approx(0.0, abs=0.5)
 
