@@ -19,7 +19,7 @@ NOON = datetime(2024, 6, 15, 12, tzinfo=UTC)
 CLOSED = frozenset({"condition", "medication"})
 DRUGS = ("atorvastatin", "lisinopril")  # one of each class that our tables know
 CORNERS = 256  # combinations of extreme inputs that are tried; the first of a model with very many inputs
-FEW_CORNERS = 4  # of a model that calibrates itself at each start, which takes seconds
+FEW_CORNERS = 2  # of a model that calibrates itself at each start, which takes seconds
 
 
 def example_profile(model: TwinModel, **values: float) -> Profile:

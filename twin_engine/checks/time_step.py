@@ -16,7 +16,7 @@ __all__ = ["Halving", "halve_steps"]
 
 ENOUGH = 0.5  # policy: of a channel's error, that half the step may change under a light plan
 NOTHING = 0.1  # of a channel's error: less is not looked at; what beats and breathes has a grain of its own
-FEW = 3  # members, where each start is a calibration
+FEW = 2  # members, where each start is a calibration
 NEARER = 0.9  # how much of the change the next halving may make at most
 
 
