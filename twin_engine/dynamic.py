@@ -106,6 +106,9 @@ class Channel:
         The fastest change that a body can do; a faster one is the device's, and such a value is not believed.
     of
         Further names of facts that answer the same question.
+    grain
+        By how much what the model tells changes, in `unit`, though nothing has: a mean over whole beats hangs on which
+        are whole. What half the step of time changes is not looked at below it.
     """
 
     name: str
@@ -119,6 +122,7 @@ class Channel:
     code: Coding | None = None
     beyond: tuple[float, float] | None = None
     within: tuple[float, float] | None = None
+    grain: float = 0.0
 
     @property
     def names(self) -> tuple[str, ...]:

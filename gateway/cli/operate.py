@@ -11,7 +11,7 @@ from gateway.calibration import current, dynamic_model
 from gateway.cli.orders import utc
 from gateway.cli.simulate import show_missing
 from gateway.cli.terminal import Options, print_json, print_table, progress, say
-from gateway.files import write_picture
+from gateway.files import check_place, write_picture
 from gateway.home import Home
 from gateway.operations import Operations, operations_on, picture_of
 from gateway.outlook import keep
@@ -55,6 +55,7 @@ def operate_(
     plot
         Draw the loops before and after into this file (.svg).
     """
+    check_place(plot)
     with Home.open(load_settings(options.home), create=False) as home, progress("Calibrating the circulation"):
         chosen = dynamic_model(home, model)
         record = open_twin(home, twin, utc(as_of))

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.calibration import current
 from gateway.cli.terminal import Options, print_json, print_table, say
-from gateway.files import write_picture
+from gateway.files import check_place, write_picture
 from gateway.home import Home
 from gateway.operations import operations_on, picture_of
 from gateway.settings import load_settings
@@ -69,6 +69,7 @@ def simulate_(
     """
     if after and not plot:
         raise Misuse("What is to be drawn has no file.", hint="Name one with --plot, or use twin operate.")
+    check_place(plot)
     with Home.open(load_settings(options.home), create=False) as home:
         record = open_twin(home, twin, _utc(as_of))
         result, run = run_model(home, record, model, at=_utc(at), assume_absent=assume_absent, online=online)

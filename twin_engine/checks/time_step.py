@@ -15,7 +15,7 @@ from twin_engine.dynamic import DynamicModel
 __all__ = ["Halving", "halve_steps"]
 
 ENOUGH = 0.5  # policy: of a channel's error, that half the step may change under a light plan
-NOTHING = 0.1  # of a channel's error: less is not looked at; what beats and breathes has a grain of its own
+NOTHING = 0.01  # of a channel's error: less is not looked at
 FEW = 2  # members, where each start is a calibration
 NEARER = 0.9  # how much of the change the next halving may make at most
 
@@ -32,6 +32,8 @@ class Halving:
         Into how many steps the model divides a minute.
     plan
         "light": a twentieth of the way between the bounds of each plan input; "full": at the upper bounds.
+    grain
+        What the channel changes by though nothing has, in `unit`, as the model declares.
     half, quarter
         The greatest change from the model's own step to half of it, and from there to a quarter, in `unit`.
     """
@@ -43,6 +45,7 @@ class Halving:
     plan: Literal["light", "full"]
     half: float
     quarter: float
+    grain: float = 0.0
 
     @property
     def order(self) -> float | None:
@@ -54,7 +57,9 @@ class Halving:
     @property
     def fine(self) -> bool:
         """Whether the step is short enough."""
-        return self.half <= NOTHING * self.sd or (self.half <= ENOUGH * self.sd and self.quarter <= NEARER * self.half)
+        return self.half <= max(NOTHING * self.sd, self.grain) or (
+            self.half <= ENOUGH * self.sd and self.quarter <= NEARER * self.half
+        )
 
     def __str__(self) -> str:
         told = f"{self.channel}, {self.plan} plan: with half the step"
@@ -79,6 +84,15 @@ def halve_steps(model: DynamicModel, plan: Literal["light", "full"] = "light") -
     ]
     half, quarter = (np.abs(one - other).max(axis=(0, 1)) for one, other in pairwise(courses))
     return tuple(
-        Halving(channel.name, channel.unit, channel.sd, model.substeps, plan, float(half[i]), float(quarter[i]))
+        Halving(
+            channel.name,
+            channel.unit,
+            channel.sd,
+            model.substeps,
+            plan,
+            float(half[i]),
+            float(quarter[i]),
+            channel.grain,
+        )
         for i, channel in enumerate(model.channels)
     )

@@ -172,10 +172,13 @@ _ASE = "policy, about what two readers of one ventricle differ by (Lang RM, et a
 _CUFF = "policy: 5, about what a validated device is off by (Stergiou GS, et al. 2018, from memory)"
 
 
+_GRAIN = 0.1  # of a reading's error: seen are 0.09 for the rate, 0.03 for the others (`check_model`, docs/models.md)
+
+
 def _channel(name: str, title: str, sd: float, low: float, high: float, source: str) -> Channel:
     unit = TOLD.get(name, "cm2")
     # A body changes at once; what is fast is no fault of the device here.
-    return Channel(name, title, unit, sd, (low, high), high, source, code=_CODES.get(name))
+    return Channel(name, title, unit, sd, (low, high), high, source, code=_CODES.get(name), grain=_GRAIN * sd)
 
 
 CHANNELS: Final = (

@@ -129,3 +129,12 @@ def test_a_heart_that_is_no_number_tells_none():
     beats = told(run(state, np.stack([adult(), adult()]), 5.0, window=5.0))
     assert np.isfinite(beats[0]).all()
     assert np.isnan(beats[1]).all()
+
+
+def test_a_heart_at_rest_stays_at_rest_in_its_first_seconds() -> None:
+    """Reflexes that begin saturated gave 87/41 mmHg in the first minute."""
+    state, resting, beats = at_rest(np.stack([adult(), adult(Ees_lv=0.8), adult(A_av=0.8)]))
+    after = told(run(state, resting, 20.0, window=20.0))
+    for name, most in {"mean-pressure": 0.2, "heart-rate": 0.3, "cardiac-output": 0.03, "wedge-pressure": 0.2}.items():
+        place = list(TOLD).index(name)
+        assert np.abs(after[:, place] - beats[:, place]).max() < most, name
