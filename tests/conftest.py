@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.order import Together, place
+
 pytest_plugins = ["tests.hapi.fixture", "tests.mosquitto.fixture"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: what begins last is waited for."""
+    items.sort(key=lambda item: place(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    """Let files that share something run in one process."""
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")

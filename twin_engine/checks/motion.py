@@ -164,7 +164,7 @@ def leaves(model: DynamicModel) -> tuple[str, ...]:
 
 def _steps(model: DynamicModel) -> Broken:
     try:
-        changes = halve_steps(model)
+        changes = halve_steps(model, whole=False)
     except Fault as fault:
         yield "time-step", f"A light plan is not followed with shorter steps: {fault.message}"
         return

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
 from twin_engine.checks.course import FULL, LIGHT, MEMBERS, lay
 from twin_engine.dynamic import DynamicModel
+from twin_engine.model import Array
 
 __all__ = ["Halving", "halve_steps"]
 
@@ -35,7 +35,8 @@ class Halving:
     grain
         What the channel changes by though nothing has, in `unit`, as the model declares.
     half, quarter
-        The greatest change from the model's own step to half of it, and from there to a quarter, in `unit`.
+        The greatest change from the model's own step to half of it, and from there to a quarter, in `unit`; 0 where the
+        quarter was not followed.
     """
 
     channel: str
@@ -57,9 +58,12 @@ class Halving:
     @property
     def fine(self) -> bool:
         """Whether the step is short enough."""
-        return self.half <= max(NOTHING * self.sd, self.grain) or (
-            self.half <= ENOUGH * self.sd and self.quarter <= NEARER * self.half
-        )
+        return self.is_nothing or (self.half <= ENOUGH * self.sd and self.quarter <= NEARER * self.half)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether half the step changes so little that a quarter need not be looked at."""
+        return self.half <= max(NOTHING * self.sd, self.grain)
 
     def __str__(self) -> str:
         told = f"{self.channel}, {self.plan} plan: with half the step"
@@ -72,17 +76,32 @@ class Halving:
         return f"{text}: order {self.order:.1f}."
 
 
-def halve_steps(model: DynamicModel, plan: Literal["light", "full"] = "light") -> tuple[Halving, ...]:
+def halve_steps(
+    model: DynamicModel, plan: Literal["light", "full"] = "light", *, whole: bool = True
+) -> tuple[Halving, ...]:
     """Follow one course with the model's step, half of it and a quarter, and return what that changes, by channel.
 
-    Raises what the model's `trace` raises: `Misuse` for a plan that it does not take, `Diverged` for lost numbers.
+    Unless it is to be `whole`, the quarter (four sevenths of the work) is followed only where half leaves it open
+    whether the step is fine. Raises what the model's `trace` raises: `Misuse` for a plan that it does not take,
+    `Diverged` for lost numbers.
     """
     laid = lay(model, LIGHT if plan == "light" else FULL, MEMBERS if model.follows else FEW)
-    courses = [
-        replace(model, substeps=model.substeps * times).trace(laid.state, laid.plan, laid.every)[1]
-        for times in (1, 2, 4)
-    ]
-    half, quarter = (np.abs(one - other).max(axis=(0, 1)) for one, other in pairwise(courses))
+
+    def course(times: int) -> Array:
+        return replace(model, substeps=model.substeps * times).trace(laid.state, laid.plan, laid.every)[1]
+
+    def apart(one: Array, other: Array) -> Array:
+        return np.asarray(np.abs(one - other).max(axis=(0, 1)))
+
+    own, halved = course(1), course(2)
+    half = apart(own, halved)
+    found = _halvings(model, plan, half, np.zeros_like(half))
+    if not whole and all(each.is_nothing for each in found):
+        return found
+    return _halvings(model, plan, half, apart(halved, course(4)))
+
+
+def _halvings(model: DynamicModel, plan: Literal["light", "full"], half: Array, quarter: Array) -> tuple[Halving, ...]:
     return tuple(
         Halving(
             channel.name,
