@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
-from gateway.pull.inflate import DamagedError, Encoding, Inflater, Limits, TooLarge
-from security.errors import BadSettings, NotFhir, Unreachable
+from gateway.pull.inflate import Limits
+from gateway.pull.network import proxy_wants_login, told_as_faults
+from gateway.pull.streamed import FILE_LIMITS, Stream
+from gateway.pull.trust import tls_context
+from security.errors import BadSettings
 
-__all__ = ["Patience", "Reply", "Wire"]
+__all__ = ["Patience", "Proxy", "Reply", "Wire"]
 
-_ENCODINGS: Mapping[str, Encoding] = {
-    "": "identity",
-    "identity": "identity",
-    "gzip": "gzip",
-    "x-gzip": "gzip",
-    "deflate": "deflate",
-}
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # RFC 8259 8.1: a reader may ignore it, and it is no part of the JSON
 
 # httpx tells each URL at INFO and httpcore each header at DEBUG. URLs name patients, headers hold tokens.
 for _name in ("httpx", "httpcore"):
@@ -51,7 +48,8 @@ class Patience:
     connect, read
         For the connection, and between two pieces of an answer.
     total
-        For one whole answer: a server that sends a byte a minute holds nobody up.
+        For one whole answer: a server that sends a byte a minute holds nobody up. Of a file that is read in pieces
+        and may take hours, it is the longest silence.
     tries
         How often a request that may be repeated is sent in all.
     first, longest
@@ -69,11 +67,32 @@ class Patience:
     come_back: float = 120.0
 
 
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """The HTTP proxy between us and a server, and how we show it who we are; the password is no part of the `repr`."""
+
+    url: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
 class Wire:
     """The HTTP client under connection and tokens. It adds no credentials and follows no redirects.
 
-    `ca_file` names certificates of a private authority, trusted beside the usual ones. Proxies and `.netrc` of the
-    environment are not used: where patient data goes is written in twin.toml alone. `transport` is for tests.
+    Proxies and `.netrc` of the environment are not used: where patient data goes is written in twin.toml alone.
+
+    Parameters
+    ----------
+    ca_file
+        Certificates of a private authority, trusted beside the usual ones.
+    client_certificate
+        The files of our own certificate and of its key, for servers that ask for one.
+    proxy
+        Takes all requests, those for tokens too.
+    at_once
+        How many requests may be under way; the pool holds as many files that are read beside them, and some tokens.
+    transport
+        For tests.
     """
 
     def __init__(
@@ -83,14 +102,22 @@ class Wire:
         limits: Limits | None = None,
         patience: Patience | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        client_certificate: tuple[Path, Path] | None = None,
+        proxy: Proxy | None = None,
+        at_once: int = 8,
     ) -> None:
         self.limits = limits or Limits()
         self.patience = patience or Patience()
+        self._by_proxy, self._shows_nothing = proxy is not None, client_certificate is None
+        context = tls_context(ca_file, client_certificate)
+        sockets = 2 * at_once + 4
         self._http = httpx.AsyncClient(
-            verify=_tls(ca_file),
+            verify=context,
             trust_env=False,
             follow_redirects=False,
             transport=transport,
+            proxy=_proxy(proxy, ca_file) if proxy else None,
+            limits=httpx.Limits(max_connections=sockets, max_keepalive_connections=sockets),
             timeout=httpx.Timeout(self.patience.read, connect=self.patience.connect),
         )
 
@@ -99,65 +126,63 @@ class Wire:
         await self._http.aclose()
 
     async def exchange(self, method: str, url: httpx.URL, headers: Mapping[str, str], body: bytes = b"") -> Reply:
-        """Send one request and read its whole answer; raises `Unreachable`, `NotFhir` or `TooLarge`."""
-        said = {"User-Agent": "fhirtwin", "Accept-Encoding": "gzip, deflate", **headers}
-        request = self._http.build_request(method, url, headers=said, content=body or None)
-        try:
+        """Send one request and read its whole answer; raises `Unreachable`, `NotFhir`, `TooLarge`, or `Denied` where
+        the proxy wants a login. A byte order mark is left out.
+        """
+        with self._faults(url):
             async with asyncio.timeout(self.patience.total):
-                response = await self._http.send(request, auth=None, stream=True)
+                response = await self._send(method, url, headers, body)
                 try:
-                    content = await self._read(response)
+                    content = bytearray()
+                    async for piece in Stream(response, self.limits).pieces():
+                        content += piece
                 finally:
                     await response.aclose()
-        except (TimeoutError, httpx.TimeoutException) as error:
-            raise Unreachable("The server did not answer in time.", hint="Try again later.", detail=error) from error
-        except DamagedError as error:
-            raise Unreachable("The server's answer broke off.", hint="Try again later.", detail=error) from error
-        except httpx.TransportError as error:
-            raise _unreachable(error) from error
-        return Reply(response.status_code, dict(response.headers), content, str(url))
-
-    async def _read(self, response: httpx.Response) -> bytes:
-        told = response.headers.get("content-length", "")
-        if told.isdecimal() and int(told[:20]) > self.limits.raw_bytes:
-            raise TooLarge("The server's answer is larger than we take.", hint="Ask for smaller pages (page_size).")
-        inflater = Inflater(_encoding(response), self.limits)
-        content, any_came = bytearray(), False
-        async for chunk in response.aiter_raw():
-            any_came = any_came or bool(chunk)
-            for piece in inflater.feed(chunk):
-                content += piece
-        if any_came:
-            inflater.end()
-        return bytes(content)
-
-
-def _encoding(response: httpx.Response) -> Encoding:
-    said = response.headers.get("content-encoding", "").strip().lower()
-    if said not in _ENCODINGS:
-        raise NotFhir(
-            "The server packed its answer in a way that we did not ask for.", hint="Look for a proxy between."
+        return Reply(
+            response.status_code, dict(response.headers), bytes(content).removeprefix(_BYTE_ORDER_MARK), str(url)
         )
-    return _ENCODINGS[said]
 
-
-def _tls(ca_file: Path | None) -> ssl.SSLContext:
-    context = httpx.create_ssl_context(trust_env=False)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if ca_file is not None:
+    @asynccontextmanager
+    async def stream(
+        self, method: str, url: httpx.URL, headers: Mapping[str, str], *, limits: Limits = FILE_LIMITS
+    ) -> AsyncIterator[Stream]:
+        """Send one request and hand out its answer while it comes; raises what `exchange` raises."""
+        silence = httpx.Timeout(self.patience.total, connect=self.patience.connect)
+        with self._faults(url):
+            async with asyncio.timeout(self.patience.total):
+                response = await self._send(method, url, headers, limit=silence)
         try:
-            context.load_verify_locations(cafile=ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise BadSettings(
-                "ca_file does not hold certificates (PEM).", hint="Check ca_file.", detail=error
-            ) from error
-    return context
+            yield Stream(response, limits)
+        finally:
+            await response.aclose()
+
+    def _faults(self, url: httpx.URL) -> AbstractContextManager[None]:
+        shows_nothing = self._shows_nothing and url.scheme == "https"
+        return told_as_faults(by_proxy=self._by_proxy, shows_nothing=shows_nothing)
+
+    async def _send(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        limit: httpx.Timeout | None = None,
+    ) -> httpx.Response:
+        said = {"User-Agent": "fhirtwin", "Accept-Encoding": "gzip, deflate", **headers}
+        request = self._http.build_request(
+            method, url, headers=said, content=body or None, timeout=limit or self._http.timeout
+        )
+        response = await self._http.send(request, auth=None, stream=True)
+        if response.status_code == 407:  # only a proxy says so (RFC 9110 15.5.8)
+            await response.aclose()
+            raise proxy_wants_login()
+        return response
 
 
-def _unreachable(error: httpx.TransportError) -> Unreachable:
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        hint = "Give the authority's certificate as ca_file, or check the host name in url."
-        return Unreachable("The server's certificate is not trusted.", hint=hint, detail=error)
-    if isinstance(error, httpx.ConnectError):
-        return Unreachable("The server cannot be reached.", hint="Check url and network.", detail=error)
-    return Unreachable("The connection broke off.", hint="Try again later.", detail=error)
+def _proxy(proxy: Proxy, ca_file: Path | None) -> httpx.Proxy:
+    login = (proxy.user, proxy.password) if proxy.user else None
+    context = tls_context(ca_file) if proxy.url.lower().startswith("https:") else None
+    try:
+        return httpx.Proxy(proxy.url, auth=login, ssl_context=context)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise BadSettings("proxy is not the URL of an HTTP proxy.", hint="Check proxy.", detail=error) from error

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from gateway.pull.connection import Connection, Credentials
 
 Hook = Callable[[Request], Response | None]
 
@@ -32,7 +35,7 @@ class Ehr:
         self.bodies: list[bytes] = []
         self.url = ""
         self.with_total = True
-        methods = ["GET", "POST", "PUT"]
+        methods = ["GET", "POST", "PUT", "DELETE"]
         self.app = Starlette(routes=[Route("/{path:path}", self._answer, methods=methods)])
 
     @property
@@ -176,6 +179,21 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+async def connect(ehr: Ehr, clock: Clock) -> AsyncIterator[Callable[..., Connection]]:
+    """Open connections to the EHR whose pauses take no time; all are closed in the end."""
+    opened: list[Connection] = []
+
+    def make(auth: Credentials | None = None, version: str | None = "r4", **settings: Any) -> Connection:
+        settings = {"clock": clock, "sleep": clock.sleep, "dice": random.Random(1), **settings}  # noqa: S311
+        opened.append(Connection(settings.pop("base", ehr.base), version, auth, **settings))
+        return opened[-1]
+
+    yield make
+    for connection in opened:
+        await connection.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import random
 import tracemalloc
 import zlib
 from datetime import timedelta
@@ -15,25 +14,12 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from gateway.pull.connection import ComeBackLater, Connection
 from gateway.pull.inflate import Limits, TooLarge
 from gateway.pull.origin import ForeignUrlError
-from gateway.pull.tokens import Basic, StaticBearer
+from gateway.pull.passwords import Basic, StaticBearer
 from gateway.pull.wire import Patience
 from security.errors import BadSettings, Denied, NotFhir, Refused, Unreachable
+from tests.gateway.pull.certificates import self_signed
 
 SECRET = "canary-token-4711"
-
-
-@pytest.fixture
-async def connect(ehr, clock):
-    opened = []
-
-    def make(auth=None, version="r4", **settings):
-        settings = {"clock": clock, "sleep": clock.sleep, "dice": random.Random(1), **settings}  # noqa: S311
-        opened.append(Connection(settings.pop("base", ehr.base), version, auth, **settings))
-        return opened[-1]
-
-    yield make
-    for connection in opened:
-        await connection.wire.close()
 
 
 @pytest.mark.parametrize(
@@ -210,7 +196,7 @@ class Renewing:
     async def authorization(self, wire) -> str:
         return f"Bearer {self.serial}"
 
-    def forget(self) -> bool:
+    def forget(self, used: str = "") -> bool:
         self.serial += 1
         return True
 
@@ -240,20 +226,20 @@ async def test_a_401_with_a_fixed_token_is_final_at_once(ehr, connect):
 @pytest.mark.parametrize("status", [200, 404])
 async def test_a_web_page_is_not_fhir_and_the_hint_says_what_it_may_be(ehr, connect, status):
     page = Response("<!DOCTYPE html><title>Sign in</title>", status, media_type="text/html")
-    ehr.once("Patient", page)
+    ehr.once("Patient", page, times=2)
     with pytest.raises(NotFhir) as caught:
         await connect().get("Patient")
     assert "login page" in caught.value.hint
 
 
 async def test_xml_is_not_what_we_read(ehr, connect):
-    ehr.once("Patient", Response("<Bundle xmlns='http://hl7.org/fhir'/>", media_type="application/fhir+xml"))
+    ehr.once("Patient", Response("<Bundle xmlns='http://hl7.org/fhir'/>", media_type="application/fhir+xml"), times=2)
     with pytest.raises(NotFhir, match="XML"):
         await connect().get("Patient")
 
 
 async def test_an_encoding_that_we_did_not_ask_for_is_refused(ehr, connect):
-    ehr.once("Patient", Response(b"...", headers={"content-encoding": "br"}))
+    ehr.once("Patient", Response(b"...", headers={"content-encoding": "br"}), times=2)
     with pytest.raises(NotFhir):
         await connect().get("Patient")
 
@@ -348,32 +334,3 @@ def test_a_ca_file_without_certificates_is_a_wrong_setting(tmp_path):
     (tmp_path / "ca.pem").write_text("nothing")
     with pytest.raises(BadSettings):
         Connection("https://ehr.example/fhir", ca_file=tmp_path / "ca.pem")
-
-
-def self_signed(folder):
-    from datetime import UTC, datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "key.pem").write_bytes(key.private_bytes(*plain))
-    (folder / "ca.pem").write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    return folder / "key.pem", folder / "ca.pem"
