@@ -19,10 +19,9 @@ OURS = ("gateway", "mappers", "twin_engine", "security", "conformance")
 def refuse_neighbours() -> None:
     """Raise `BadSettings` that names the distribution to uninstall, if there is one."""
     for distribution in distributions():
-        name = distribution.metadata["Name"]
         files = distribution.read_text("RECORD") or ""
         taken = [ours for ours in OURS if files.startswith(f"{ours}/") or f"\n{ours}/" in files]
-        if taken and name != "fhirtwin":
+        if taken and (name := distribution.metadata["Name"]) != "fhirtwin":
             raise BadSettings(
                 f"The distribution {name} owns the package {taken[0]}, which is one of ours.",
                 hint=f"Uninstall {name} and reinstall fhirtwin, or give fhirtwin an environment of its own.",

@@ -10,56 +10,26 @@ from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from gateway.source_settings import SourceSettings
 from security.errors import BadSettings, UnknownName
 
-__all__ = ["Settings", "SourceSettings", "StreamSettings", "WarningSettings", "default_home", "load_settings"]
+__all__ = [
+    "Settings",
+    "SourceSettings",
+    "StreamSettings",
+    "WarningSettings",
+    "default_home",
+    "home_folder",
+    "load_settings",
+    "read_settings",
+]
 
-FhirVersionName = Literal["dstu2", "stu3", "r4", "r4b", "r5"]
-
-_PATHS = ("key_file", "token_file", "password_file", "ca_file", "folder", "webhook_secret_file")
-
-
-class SourceSettings(BaseModel):
-    """One EHR endpoint, or one folder of FHIR files.
-
-    Secrets are paths to files, never values: `key_file` holds a private JWK or PEM, `token_file` a bearer token.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    url: HttpUrl | None = None
-    folder: Path | None = None
-    fhir_version: FhirVersionName | None = None
-    auth: Literal["backend-services", "bearer", "basic", "none"] = "none"
-    client_id: str = ""
-    key_file: Path | None = None
-    token_file: Path | None = None
-    user: str = ""
-    password_file: Path | None = None
-    scopes: str = ""
-    ca_file: Path | None = None
-    page_size: Annotated[int, Field(ge=1, le=10_000)] = 200
-    types: tuple[str, ...] = ()
-    write: bool = True
-
-    @model_validator(mode="after")
-    def _one_place(self) -> SourceSettings:
-        if (self.url is None) == (self.folder is None):
-            raise ValueError("needs either url or folder")
-        if self.auth == "backend-services" and not (self.client_id and self.key_file):
-            raise ValueError("auth backend-services needs client_id and key_file")
-        if self.auth == "bearer" and not self.token_file:
-            raise ValueError("auth bearer needs token_file")
-        if self.auth == "basic" and not (self.user and self.password_file):
-            raise ValueError("auth basic needs user and password_file")
-        return self
-
-    @property
-    def base_url(self) -> str:
-        """The FHIR base without a slash at its end; "" for a folder."""
-        return str(self.url).rstrip("/") if self.url else ""
+_PATHS = (
+    *("key_file", "token_file", "password_file", "secret_file", "ca_file", "client_certificate_file"),
+    *("client_key_file", "proxy_password_file", "folder", "webhook_secret_file"),
+)
 
 
 class WarningSettings(BaseModel):
@@ -247,26 +217,42 @@ def default_home() -> Path:
     return Path(platformdirs.user_data_dir("fhirtwin", appauthor=False))
 
 
+def home_folder(home: Path | None) -> Path:
+    """Say which folder is meant: the flag, TWIN_HOME, or a user data folder; it need not be there."""
+    known = _Where() if home is None else _Where(home=home)
+    return (known.home or default_home()).expanduser().absolute()
+
+
 def load_settings(home: Path | None) -> Settings:
     """Read twin.toml in `home` (flag, TWIN_HOME, or a user data folder) under TWIN_* variables.
 
     Raises `BadSettings`, which names the key and the nearest known one.
     """
-    known = _Where() if home is None else _Where(home=home)
-    folder = (known.home or default_home()).expanduser().absolute()
+    folder = home_folder(home)
     file = folder / "twin.toml"
-    told: dict[str, Any] = {}
-    if file.is_file():
-        try:
-            told = tomllib.loads(file.read_text("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise BadSettings("twin.toml is not TOML.", hint=f"{error}.", detail=str(file)) from error
+    try:
+        text = file.read_text("utf-8") if file.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise BadSettings("twin.toml is not TOML.", hint=f"{error}.", detail=str(file)) from error
+    except OSError as error:
+        raise BadSettings("twin.toml cannot be read.", hint="Check its rights.", detail=error) from error
+    return read_settings(text, folder)
+
+
+def read_settings(text: str, folder: Path) -> Settings:
+    """Read what stands in a twin.toml of `folder`, or is to stand there, under TWIN_* variables."""
+    try:
+        told: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings("twin.toml is not TOML.", hint=f"{error}.", detail=folder) from error
     for part in ("sources", "streams"):
         for entry in told[part].values() if isinstance(told.get(part), dict) else ():
             _place(entry, folder)
     _place(told.get("warnings"), folder)
     try:
         return Settings(**{**told, "home": folder}).model_copy(update={"home": folder})
+    except SettingsError as error:
+        raise BadSettings("A variable TWIN_… is not the JSON that it has to be.", hint=f"{error}.") from error
     except ValidationError as error:
         first = error.errors()[0]
         raise BadSettings(_sentence(first["loc"], first["type"], first["msg"]), hint="See docs/settings.md.") from error
@@ -292,4 +278,4 @@ def _sentence(place: tuple[int | str, ...], kind: str, message: str) -> str:
         names = [field for table in tables for field in table.model_fields]
         near = difflib.get_close_matches(str(place[-1]), names, n=1)
         return f"twin.toml: there is no setting {key}." + (f" Did you mean {near[0]}?" if near else "")
-    return f"twin.toml: {key}: {message}."
+    return f"twin.toml: {key}: {message.removeprefix('Value error, ')}."

@@ -59,7 +59,7 @@ def smart_configuration(ehr: Ehr) -> dict[str, Any]:
     """Build `.well-known/smart-configuration` (SMART App Launch 2.2.0 conformance.html#metadata)."""
     return {
         "token_endpoint": ehr.token_url,
-        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "token_endpoint_auth_methods_supported": list(ehr.smart.methods),
         "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "grant_types_supported": ["client_credentials"],
         "scopes_supported": [

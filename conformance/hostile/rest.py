@@ -100,7 +100,10 @@ class Rest:
         try:
             if len(dict(form)) < len(form):
                 raise TokenProblem("invalid_request", "A parameter is there twice.")
-            status, body = 200, self._ehr.smart.exchange(dict(form), self._ehr.token_url)
+            status, body = (
+                200,
+                self._ehr.smart.exchange(dict(form), self._ehr.token_url, request.headers.get("authorization", "")),
+            )
         except TokenProblem as problem:
             status, body = 400, problem.body()
         return Response(wire.encode(body), status, _HEADERS, "application/json")

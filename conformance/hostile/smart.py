@@ -1,17 +1,21 @@
-"""The authorization server of an EHR: SMART Backend Services with `private_key_jwt`.
+"""The authorization server of an EHR: SMART Backend Services with `private_key_jwt`, and clients with a secret.
 
 Sources: SMART App Launch 2.2.0 backend-services.html and client-confidential-asymmetric.html, RFC 7523 section 3,
-RFC 6749 section 5.2 (error words). Access tokens are opaque, as Epic's are: a client that decodes them breaks.
+RFC 6749 sections 2.3.1 (secrets) and 5.2 (error words). Access tokens are opaque, as Epic's are: a client that decodes
+them breaks.
 """
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import unquote_plus
 
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
@@ -21,7 +25,9 @@ from conformance.hostile.problem import Problem
 from conformance.hostile.scopes import Action, Scope, ScopeVersion, grant, parse_scope
 from security.errors import BadSettings
 
-__all__ = ["ALGORITHMS", "ASSERTION_TYPE", "Authorization", "Grant", "TokenProblem"]
+__all__ = ["ALGORITHMS", "ASSERTION_TYPE", "Authorization", "Grant", "Method", "TokenProblem"]
+
+Method = Literal["private_key_jwt", "client_secret_basic", "client_secret_post"]
 
 ALGORITHMS = ("RS384", "ES384")  # the two that SMART names; every other is refused (requirement C1)
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -61,6 +67,14 @@ class _Client:
     keys: KeySet
     kids: tuple[str, ...]
     scopes: str
+    jwks_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _WithSecret:
+    secret: str
+    scopes: str
+    method: Method
 
 
 class Authorization:
@@ -76,11 +90,29 @@ class Authorization:
         self._lifetime = token_lifetime
         self.versions = versions
         self._clients: dict[str, _Client] = {}
+        self._with_secret: dict[str, _WithSecret] = {}
         self._grants: dict[str, Grant] = {}
         self._seen: dict[tuple[str, str], float] = {}
 
-    def register(self, client_id: str, jwks: Mapping[str, Any], scopes: str = "system/*.cruds") -> None:
-        """Register a client with its public key set and the scopes that it may be granted at most."""
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """The ways in which the clients that are registered show who they are."""
+        found = {client.method for client in self._with_secret.values()}
+        return ("private_key_jwt", *sorted(found)) if self._clients or not found else tuple(sorted(found))
+
+    def register_secret(
+        self, client_id: str, secret: str, scopes: str = "system/*.cruds", *, method: Method = "client_secret_basic"
+    ) -> None:
+        """Register a client with a secret, which it has to show in one way and no other."""
+        self._with_secret[client_id] = _WithSecret(secret, scopes, method)
+
+    def register(
+        self, client_id: str, jwks: Mapping[str, Any], scopes: str = "system/*.cruds", *, jwks_url: str = ""
+    ) -> None:
+        """Register a client with its public key set and the scopes that it may be granted at most.
+
+        Where it names the URL of that set, its header may repeat it (`jku`); nothing is fetched.
+        """
         keys = jwks.get("keys")
         if not isinstance(keys, list) or not keys:
             raise BadSettings("The key set of the client holds no keys.", hint='It reads {"keys": [...]}.')
@@ -92,7 +124,7 @@ class Authorization:
             key_set = KeySet.import_key_set({"keys": keys})
         except (JoseError, ValueError, KeyError) as error:
             raise BadSettings("The key set of the client cannot be read.", detail=error) from error
-        self._clients[client_id] = _Client(key_set, tuple(key["kid"] for key in keys), scopes)
+        self._clients[client_id] = _Client(key_set, tuple(key["kid"] for key in keys), scopes, jwks_url)
 
     def issue(self, client_id: str, scopes: str) -> str:
         """Hand out a token without asking, for a test that is not about tokens."""
@@ -101,16 +133,20 @@ class Authorization:
         self._grants[token] = Grant(client_id, understood, self._clock() + self._lifetime)
         return token
 
-    def exchange(self, form: Mapping[str, str], token_url: str) -> dict[str, Any]:
-        """Answer a token request; `TokenProblem` where it is refused."""
+    def exchange(self, form: Mapping[str, str], token_url: str, authorization: str = "") -> dict[str, Any]:
+        """Answer a token request with its Authorization header; `TokenProblem` where it is refused."""
         if form.get("grant_type") != "client_credentials":
             raise TokenProblem("unsupported_grant_type", "This server grants client_credentials only.")
-        if form.get("client_assertion_type") != ASSERTION_TYPE:
+        if "client_assertion" not in form and (authorization or "client_secret" in form):
+            client_id, allowed = self._by_secret(form, authorization)
+        elif form.get("client_assertion_type") != ASSERTION_TYPE:
             raise TokenProblem("invalid_client", "client_assertion_type is missing or another one.")
-        client_id = self._authenticate(form.get("client_assertion", ""), token_url)
+        else:
+            client_id = self._authenticate(form.get("client_assertion", ""), token_url)
+            allowed = self._clients[client_id].scopes
         if form.get("client_id", client_id) != client_id:
             raise TokenProblem("invalid_client", "client_id is not the issuer of the assertion.")
-        granted = grant(form.get("scope", ""), self._clients[client_id].scopes, self.versions)
+        granted = grant(form.get("scope", ""), allowed, self.versions)
         if not granted:
             raise TokenProblem("invalid_scope", "None of the scopes asked for can be granted.")
         scope = " ".join(granted)
@@ -136,6 +172,21 @@ class Authorization:
         self._grants.pop(header.partition(" ")[2].strip(), None)
         return _unauthorized("The token has expired.", ', error="invalid_token"')
 
+    def _by_secret(self, form: Mapping[str, str], authorization: str) -> tuple[str, str]:
+        """Return who shows a secret in their way, and the scopes that they may have at most."""
+        method: Method = "client_secret_basic" if authorization else "client_secret_post"
+        client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
+        if authorization:
+            try:
+                told = base64.b64decode(authorization.removeprefix("Basic "), validate=True).decode("ascii")
+            except (ValueError, UnicodeDecodeError):
+                raise TokenProblem("invalid_client", "The Authorization header is not Basic.") from None
+            client_id, _, secret = (unquote_plus(part) for part in told.partition(":"))
+        known = self._with_secret.get(client_id)
+        if known is None or known.method != method or not hmac.compare_digest(known.secret.encode(), secret.encode()):
+            raise TokenProblem("invalid_client", "The client is not registered, or this is not its secret, or its way.")
+        return client_id, known.scopes
+
     def _authenticate(self, assertion: str, token_url: str) -> str:
         try:
             unverified = jws.extract_compact(assertion.encode("ascii"))
@@ -143,8 +194,10 @@ class Authorization:
             client = self._clients.get(issuer) if isinstance(issuer, str) else None
             if client is None:
                 raise TokenProblem("invalid_client", "The client is not registered, or its assertion is not valid.")
-            if header.get("typ") != "JWT" or client.kids.count(header.get("kid", "")) != 1 or "jku" in header:
-                raise TokenProblem("invalid_client", "The header wants typ JWT, a registered kid, and no jku.")
+            if header.get("typ") != "JWT" or client.kids.count(header.get("kid", "")) != 1:
+                raise TokenProblem("invalid_client", "The header wants typ JWT and a registered kid.")
+            if "jku" in header and header["jku"] != (client.jwks_url or None):
+                raise TokenProblem("invalid_client", "The header wants the jku that is registered, or none.")
             claims = jwt.decode(assertion, client.keys, algorithms=list(ALGORITHMS)).claims
         except (JoseError, ValueError, AttributeError, TypeError):
             raise TokenProblem("invalid_client", "The assertion is not a JWT signed by a registered key.") from None

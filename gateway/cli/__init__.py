@@ -27,6 +27,7 @@ _audit = App(name="audit", help="Ask the audit log who saw what, and whether it 
 _warnings = App(name="warnings", help="See what is likely to go wrong soon, and say that you have seen it.")
 _model = App(name="model", help="See which models there are and on what evidence they stand.")
 _certificates = App(name="certificates", help="See what each pull proved of the completeness of what came.")
+_source = App(name="source", help="See and set where data comes from: EHRs and folders, with their keys.")
 _hostile = App(name="hostile", help="Play an EHR that goes wrong, to try a FHIR client on: ours or yours.")
 
 
@@ -40,6 +41,7 @@ def _register(to: App, name: str, module: str) -> None:
 
 
 for _name in (
+    "init",
     "demo",
     "doctor",
     "pull",
@@ -72,12 +74,19 @@ for _name in ("check", "list", "ack", "silence"):
     _register(_warnings, _name, "warnings")
 for _name in ("list", "show"):
     _register(_certificates, _name, "certificates")
+for _name in ("list", "show"):
+    _register(_source, _name, "source")
+for _name in ("add", "remove"):
+    _register(_source, _name, "source_edit")
+_register(_source, "keys", "source_keys")
+_register(_source, "vendors", "source_vendors")
 for _name in ("list", "serve"):
     _register(_hostile, _name, "hostile")
 app.command(_audit)
 app.command(_certificates)
 app.command(_model)
 app.command(_warnings)
+app.command(_source)
 app.command(_hostile)
 
 

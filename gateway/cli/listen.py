@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.cli.terminal import Options, note, say
 from gateway.home import Home
+from gateway.published_keys import has_keys
 from gateway.settings import StreamSettings, load_settings
 from gateway.stream.listening import drain, listen
 from gateway.stream.told import Kind, Tell
@@ -25,7 +26,8 @@ def listen_(*names: str, port: int = 8423, once: bool = False, options: Options 
     """Take what devices and EHRs send by themselves, as it comes: by POST, MQTT, subscriptions, and in watched folders.
 
     What arrives is on disk before it is acknowledged, becomes facts once, and is followed by calibration and warnings;
-    see docs/live.md. Ends with Ctrl-C and loses nothing. With `--format json`, each thing told is one line.
+    see docs/live.md. Our public keys are served beside it, also where there is no stream (docs/connections.md). Ends
+    with Ctrl-C and loses nothing. With `--format json`, each thing told is one line.
 
     Parameters
     ----------
@@ -38,7 +40,7 @@ def listen_(*names: str, port: int = 8423, once: bool = False, options: Options 
     """
     settings = load_settings(options.home)
     streams = {name: settings.stream(name) for name in names} if names else dict(settings.streams)
-    if not streams:
+    if not streams and (once or not any(map(has_keys, settings.sources.values()))):
         raise Misuse("There is nothing to listen to.", hint="Add [streams.NAME] to twin.toml; see docs/live.md.")
     tell = _tell_json if options.json else _tell
     with Home.open(settings) as home:

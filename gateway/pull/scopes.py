@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Literal, Protocol
 
-__all__ = ["ScopeStyle", "missing", "wanted"]
+__all__ = ["ScopeStyle", "alternatives", "missing", "wanted"]
 
 ScopeStyle = Literal["v1", "v2"]
 
@@ -14,6 +14,7 @@ ScopeStyle = Literal["v1", "v2"]
 _SCOPE = re.compile(
     r"system/(?P<type>\*|[A-Z][A-Za-z]{1,63})\.(?P<actions>read|write|\*|c?r?u?d?s?)(?P<narrowed>\?.+)?"
 )
+_OTHER: Mapping[ScopeStyle, ScopeStyle] = {"v1": "v2", "v2": "v1"}
 _V1 = {"read": "rs", "write": "cud", "*": "cruds"}
 
 
@@ -24,6 +25,31 @@ def wanted(read: Iterable[str], create: Iterable[str], style: ScopeStyle) -> tup
         return tuple(f"system/{t}.read" for t in reads) + tuple(f"system/{t}.write" for t in dict.fromkeys(create))
     letters = dict.fromkeys(read, "rs") | dict.fromkeys(create, "crs")
     return tuple(f"system/{t}.{actions}" for t, actions in letters.items())
+
+
+class _Offer(Protocol):
+    @property
+    def scope_style(self) -> ScopeStyle: ...
+
+    @property
+    def scopes_supported(self) -> tuple[str, ...]: ...
+
+
+def alternatives(read: Iterable[str], create: Iterable[str], offer: _Offer) -> list[tuple[str, ...]]:
+    """Write the scopes that we want in the style of the server's configuration, and after it what else it may mean.
+
+    That is the other version's style; and where all types are wanted and the server lists types, those (no list of
+    scopes is exhaustive, SMART App Launch 2.2 "Response": so this comes last, and what it leaves out is missing).
+    """
+    read, create = tuple(read), tuple(create)
+    told, other = offer.scope_style, _OTHER[offer.scope_style]
+    listed = sorted(
+        {t for t, actions, _ in map(_parse, offer.scopes_supported) if t not in ("", "*") and "s" in actions}
+    )
+    found = [wanted(read, create, told), wanted(read, create, other)]
+    if "*" in read and listed:
+        found.append(wanted(listed, [t for t in create if t in listed], told))
+    return list(dict.fromkeys(found))
 
 
 def missing(asked: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:

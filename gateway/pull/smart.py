@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import msgspec
 
 from gateway.pull.origin import Base, ForeignUrlError
+from gateway.pull.retry import AGAIN
 from gateway.pull.scopes import ScopeStyle
 from gateway.pull.wire import Wire
-from security.errors import NotFhir
+from security.errors import NotFhir, Unreachable
 
-__all__ = ["SmartConfiguration", "discover"]
+__all__ = ["SmartConfiguration", "discover", "rediscover"]
 
 # SMART App Launch 1.0 (2018), "Declaring support for OAuth2 endpoints": before .well-known there was this extension.
 _OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
@@ -24,18 +25,24 @@ class _WellKnown(msgspec.Struct):
     token_endpoint: str = ""
     capabilities: list[str] = []
     scopes_supported: list[str] = []
+    token_endpoint_auth_methods_supported: list[str] = []
     token_endpoint_auth_signing_alg_values_supported: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
 class SmartConfiguration:
-    """What a server says about its tokens. `found` is "well-known" or "metadata"."""
+    """What a server says about its tokens.
+
+    `found` is "well-known" or "metadata". `methods` are the ways in which a client may show who it is
+    ("private_key_jwt", "client_secret_basic" ...), `algorithms` those in which it may sign; empty where nobody says.
+    """
 
     token_endpoint: str
     found: str
     capabilities: tuple[str, ...] = ()
     scopes_supported: tuple[str, ...] = ()
     algorithms: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
 
     @property
     def scope_style(self) -> ScopeStyle:
@@ -50,19 +57,38 @@ async def discover(wire: Wire, base: Base) -> SmartConfiguration:
     """Find the token endpoint; raises `NotFhir` where the server names none, or one that is not protected.
 
     The endpoint may be on another server than the base: the base names it over TLS, and the base is what the operator
-    trusts. It may never be less protected than the base.
+    trusts. It may never be less protected than the base. Raises `Unreachable` where the server fails in passing.
     """
-    found = await _well_known(wire, base) or await _metadata(wire, base)
-    if found is None:
-        hint = "Set auth to what the server offers, or ask its operator for SMART Backend Services."
-        raise NotFhir("The server does not say where tokens are to be had.", hint=hint)
-    return found
+    may_pass = False
+    for path, accept, read in _PLACES:
+        reply = await wire.exchange("GET", base.join(path), {"Accept": accept})
+        if reply.status == 200 and (found := read(reply.body, base)) is not None:
+            return found
+        may_pass = may_pass or reply.status in AGAIN
+    if may_pass:
+        raise Unreachable("The server does not say now where tokens are to be had.", hint="Try again later.")
+    hint = "Set auth to what the server offers, or ask its operator for SMART Backend Services."
+    raise NotFhir("The server does not say where tokens are to be had.", hint=hint)
 
 
-async def _well_known(wire: Wire, base: Base) -> SmartConfiguration | None:
-    reply = await wire.exchange("GET", base.join(".well-known/smart-configuration"), {"Accept": "application/json"})
+async def rediscover(wire: Wire, base: Base, stale: SmartConfiguration) -> SmartConfiguration | None:
+    """Look for another token endpoint than one that is gone; `None` where the server names no other.
+
+    What a server writes at the one place may be older than what it writes at the other (yourphr#338).
+    """
+    for path, accept, read in _PLACES:
+        reply = await wire.exchange("GET", base.join(path), {"Accept": accept})
+        found = read(reply.body, base) if reply.status == 200 else None
+        if found is not None and found.token_endpoint != stale.token_endpoint:
+            # /metadata names the endpoint only; the rest stands as it was told
+            named = replace(stale, token_endpoint=found.token_endpoint, found="metadata")
+            return named if found.found == "metadata" else found
+    return None
+
+
+def _well_known(body: bytes, base: Base) -> SmartConfiguration | None:
     try:
-        told = msgspec.json.decode(reply.body, type=_WellKnown) if reply.status == 200 else _WellKnown()
+        told = msgspec.json.decode(body, type=_WellKnown)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if not told.token_endpoint:
@@ -73,13 +99,13 @@ async def _well_known(wire: Wire, base: Base) -> SmartConfiguration | None:
         tuple(told.capabilities),
         tuple(told.scopes_supported),
         tuple(told.token_endpoint_auth_signing_alg_values_supported),
+        tuple(told.token_endpoint_auth_methods_supported),
     )
 
 
-async def _metadata(wire: Wire, base: Base) -> SmartConfiguration | None:
-    reply = await wire.exchange("GET", base.join("metadata"), {"Accept": _ACCEPT})
+def _metadata(body: bytes, base: Base) -> SmartConfiguration | None:
     try:
-        told = msgspec.json.decode(reply.body) if reply.status == 200 else {}
+        told = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     for rest in _list(told, "rest"):
@@ -88,6 +114,12 @@ async def _metadata(wire: Wire, base: Base) -> SmartConfiguration | None:
                 if part.get("url") == "token" and isinstance(part.get("valueUri"), str):
                     return SmartConfiguration(str(_endpoint(part["valueUri"], base)), "metadata")
     return None
+
+
+_PLACES = (
+    (".well-known/smart-configuration", "application/json", _well_known),
+    ("metadata", _ACCEPT, _metadata),
+)
 
 
 def _endpoint(text: str, base: Base) -> httpx.URL:

@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.events import Hub
 from gateway.home import Home
+from gateway.published_keys import PATH, has_keys, jwks_route
 from gateway.settings import StreamSettings
 from gateway.stream.inbox import Inbox
 from gateway.stream.mqtt import listen_mqtt
@@ -62,6 +63,10 @@ async def listen(
     inbox = _inbox(home, streams, tell, hub)
     routes, jobs = _ways_in(home, streams, inbox, tell)
     routes.append(events_route(hub, _holders_of(_events_key(home)), _EVENTS))
+    sources = home.settings.sources
+    signing = any(map(has_keys, sources.values()))
+    if signing:
+        routes.append(jwks_route(sources))
     app = Starlette(routes=routes)
     config = uvicorn.Config(
         app,
@@ -76,6 +81,8 @@ async def listen(
         for name, stream in streams.items():
             where = f" {here}/streams/{name}" if stream.kind == "post" else ""
             tell("begins", f"{name}: {stream.kind}{where}", {"stream": name, "kind": stream.kind})
+        if signing:
+            tell("begins", f"public keys: {here}{PATH}, for whoever asks", {"keys": here + PATH})
         tell("begins", f"events: {here}{_EVENTS}, for who has the key in {EVENTS_KEY}", {"events": here + _EVENTS})
         server = _Server(config)
         jobs += [inbox.run, partial(_heartbeat, inbox, tell)]
@@ -146,10 +153,10 @@ def _ways_in(
             known = home.settings.source(source)
             jobs.append(partial(listen_mqtt, name, stream, known, inbox.accept, told=partial(_note, tell)))
     paths = [route.path for route in routes if isinstance(route, Route)]
-    if len({*paths, _EVENTS}) <= len(paths):
+    if len({*paths, _EVENTS, PATH}) < len(paths) + 2:
         raise BadSettings(
-            "Two streams are reached at the same path, or one at that of the stream of events.",
-            hint=f"Give each subscription an endpoint with a path of its own, other than {_EVENTS}.",
+            "Two streams are reached at the same path, or one at that of the stream of events or of our keys.",
+            hint=f"Give each subscription an endpoint with a path of its own, other than {_EVENTS} and {PATH}.",
         )
     return routes, jobs
 

@@ -17,6 +17,7 @@ import msgspec
 from gateway.census import Census, origin_of
 from gateway.home import Home, now
 from gateway.ingest import recorded, understand
+from gateway.occurrences import Occurrences
 from gateway.pull.page import Entry, Page
 from gateway.store import StoredResource
 from gateway.stream.awaited import map_again, note_missing, recall, waiting_for
@@ -72,7 +73,7 @@ def map_waiting(home: Home, source: str, *, leaving_out: Collection[int] = (), d
         known = {patient for patient in census.people if home.store.twin_of(source, patient)}
         census.settle(home)
         outdated |= _outdated(home, census, [one for key, one in newest.items() if key not in outdated])
-        census.last = {key: _NOWHERE if key in outdated else one.place for key, one in newest.items()}
+        census.last = Occurrences({key: _NOWHERE if key in outdated else one.place for key, one in newest.items()})
 
         writes: dict[str, list[StoredResource]] = defaultdict(list)
         unlinked: list[StoredResource] = used

@@ -74,12 +74,14 @@ async def _send(connection: Connection, method: str, target: str, body: bytes = 
     except ForeignUrlError as error:
         raise Refused("The EHR gave the subscription an id that is none.", detail=target) from error
     headers = {"Accept": connection.media_type, "Content-Type": connection.media_type.partition(",")[0]}
-    while True:
-        if connection.auth is not None:
-            headers["Authorization"] = await connection.auth.authorization(connection.wire)
+    if (auth := connection.auth) is None:
+        return await connection.wire.exchange(method, url, headers, body)
+    headers["Authorization"] = used = await auth.authorization(connection.wire)
+    reply = await connection.wire.exchange(method, url, headers, body)
+    if reply.status == 401 and auth.forget(used):
+        headers["Authorization"] = await auth.authorization(connection.wire)
         reply = await connection.wire.exchange(method, url, headers, body)
-        if reply.status != 401 or connection.auth is None or not connection.auth.forget():
-            return reply
+    return reply
 
 
 def _judge(reply: Reply) -> None:

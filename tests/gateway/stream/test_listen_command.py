@@ -105,6 +105,20 @@ def listening(home: Path) -> Iterator[Running]:
         found.process.communicate()
 
 
+@pytest.mark.parametrize("streams", [True, False])
+def test_our_public_keys_are_served_to_who_has_no_token_beside_streams_or_alone(home, streams):
+    if not streams:
+        (home / "twin.toml").unlink()
+    told = ("--url", "https://lab.example/fhir", "--auth", "backend-services", "--client-id", "us")
+    assert main(["source", "add", "lab", *told, "--home", str(home)]) == 0
+    with listening(home) as twin:
+        answer = httpx.get(f"{twin.base}/jwks.json", trust_env=False)
+        [key] = answer.json()["keys"]
+        assert (answer.status_code, key["alg"], "d" in key) == (200, "ES384", False)
+        assert twin.end()[0] == 0
+        assert any(f"{twin.base}/jwks.json" in line["say"] for line in twin.told)
+
+
 def waiting(home: Path) -> int:
     """Count what landed and is not mapped, as a thief of the file could."""
     with closing(sqlite3.connect(home / "twin.db")) as file:

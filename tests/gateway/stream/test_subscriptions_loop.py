@@ -22,7 +22,7 @@ from conformance.hostile import EhrSettings, serve
 from conformance.hostile.subscriptions import Mischief, TellingEhr
 from gateway.pull.connection import Connection
 from gateway.pull.metadata import fetch_capability
-from gateway.pull.tokens import StaticBearer
+from gateway.pull.passwords import StaticBearer
 from gateway.stream.subscriptions.catch_up import Desk
 from gateway.stream.subscriptions.hearing import hear
 from gateway.stream.subscriptions.receiver import receive
