@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
 
 from gateway.cli.terminal import Options, print_json, print_table, say
 from gateway.home import Home
+from gateway.profiles import profile_of
 from gateway.pull.doctor import Finding, examine
+from gateway.pull.known import Known, what_is_known
+from gateway.pull.metadata import Capability
+from gateway.pull.profile import Profile
 from gateway.settings import SourceSettings, load_settings
 from gateway.sources import WRITTEN, connect
 from security.audit import query_event
@@ -15,6 +21,7 @@ from security.errors import Misuse
 
 __all__ = ["doctor_"]
 
+_QUERY = b"GET [type]?_count=1, GET Patient/[id]/$everything?_count=1"
 _SIGNS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}
 
 
@@ -22,7 +29,8 @@ def doctor_(source: str | None = None, /, *, options: Options = Options()) -> in
     """Look at a source step by step, and say what to do about each failure. Nothing is written there.
 
     One resource of each type is asked for, and that is recorded. Checks URL, metadata, version, token, scopes granted
-    against asked, one read of each type, and whether we may write. Exit status 1 where a check failed.
+    against asked, one read of each type, and whether we may write. Then says what is known of the server, from where,
+    and what it means for a pull; that is learned anew and kept. Exit status 1 where a check failed.
 
     Parameters
     ----------
@@ -33,14 +41,21 @@ def doctor_(source: str | None = None, /, *, options: Options = Options()) -> in
     wanted = {source: settings.source(source)} if source else settings.sources
     if not wanted:
         raise Misuse("There is no source to look at.", hint="Add [sources.NAME] to twin.toml; see docs/settings.md.")
-    found = {}
+    found, profiles = {}, {}
     with Home.open(settings) as home:
         for name, told in wanted.items():
-            asked = home.access(peer=home.peer(name), query=b"GET [type]?_count=1", basis="doctor")
+            asked = home.access(peer=home.peer(name), query=_QUERY, basis="doctor")
             home.store.append_audit([query_event(asked)])  # one resource of each type will be read
-            found[name] = asyncio.run(_look(told))
+            found[name], profile = asyncio.run(_look(settings.home, name, told))
+            if profile is not None:
+                profiles[name] = [*what_is_known(profile)]
     if options.json:
-        print_json({"sources": {name: [_json(f) for f in findings] for name, findings in found.items()}})
+        print_json(
+            {
+                "sources": {name: [_json(f) for f in findings] for name, findings in found.items()},
+                "known": {name: [asdict(each) for each in known] for name, known in profiles.items()},
+            }
+        )
     else:
         for name, findings in found.items():
             print_table(
@@ -49,10 +64,12 @@ def doctor_(source: str | None = None, /, *, options: Options = Options()) -> in
                 ((_SIGNS[f.state], f.check, f.seen, f.hint) for f in _gathered(findings)),
             )
             say()
+            if name in profiles:
+                _show(name, profiles[name])
     return 1 if any(f.state == "failed" for findings in found.values() for f in findings) else 0
 
 
-async def _look(told: SourceSettings) -> list[Finding]:
+async def _look(home: Path, name: str, told: SourceSettings) -> tuple[list[Finding], Profile | None]:
     if told.folder:
         there = told.folder.exists()
         state = Finding(
@@ -61,9 +78,26 @@ async def _look(told: SourceSettings) -> list[Finding]:
             "The folder is there." if there else "The folder does not exist.",
             "" if there else "Check folder in twin.toml.",
         )
-        return [state]
+        return [state], None
+    learned: list[Profile] = []
     async with connect(told) as connection:
-        return [f async for f in examine(connection, types=told.types, create=WRITTEN if told.write else ())]
+
+        async def know(capability: Capability) -> Profile:
+            learned.append(await profile_of(connection, capability, home, name, told, fresh=True))
+            return learned[0]
+
+        create = WRITTEN if told.write else ()
+        found = [f async for f in examine(connection, types=told.types, create=create, know=know)]
+    return found, learned[0] if learned else None
+
+
+def _show(name: str, known: Sequence[Known]) -> None:
+    print_table(
+        f"What is known of {name}",
+        ["What", "Is", "Known from", "What it means"],
+        ((each.what, each.value, each.because, each.means) for each in known),
+    )
+    say()
 
 
 def _gathered(findings: Sequence[Finding]) -> Iterator[Finding]:

@@ -8,7 +8,8 @@ from starlette.responses import JSONResponse, Response
 from gateway.pull.connection import Connection
 from gateway.pull.doctor import CHECKS, examine
 from gateway.pull.keys import SigningKey, new_key
-from gateway.pull.tokens import BackendServices, StaticBearer
+from gateway.pull.passwords import StaticBearer
+from gateway.pull.tokens import BackendServices
 
 
 @pytest.fixture

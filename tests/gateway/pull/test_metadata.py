@@ -74,6 +74,68 @@ def test_what_is_no_statement_is_not_fhir(body):
         read_capability(body)
 
 
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"software": None},
+        {"software": "EHR"},
+        {"implementation": []},
+        {"publisher": 7},
+        {"instantiates": "x"},
+        {"rest": None},
+        {"rest": [None, 7, {"resource": [None, {"type": None}, {"type": "Patient", "interaction": "read"}]}]},
+        {"rest": [{"operation": [{"name": None, "definition": 7}], "interaction": [{"code": {}}]}]},
+    ],
+)
+def test_a_part_of_a_statement_that_is_nonsense_costs_itself_only(nonsense):
+    found = read_capability(statement(**nonsense))
+    assert found.fhir_version == "r4"
+    assert found.is_told
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        {"resource": [{"type": "Group", "operation": [{"name": "export"}]}], "operation": [{"name": "$export"}]},
+        {
+            "operation": [
+                {"name": "export", "definition": {"reference": "http://x.org/OperationDefinition/group-export"}},
+                {"name": "export", "definition": {"reference": "http://x.org/OperationDefinition/export"}},
+            ],
+            "resource": [{"type": "Group"}],
+        },
+        {
+            "operation": [
+                {"name": "export", "definition": "http://x.org/OperationDefinition/group-export|2.0.0"},
+                {"name": "export", "definition": "http://x.org/OperationDefinition/export"},
+            ],
+            "resource": [{"type": "Group"}],
+        },
+    ],
+)
+def test_where_an_export_begins_is_read_in_the_ways_in_which_it_is_told(rest):
+    found = read_capability(statement(rest=[{"mode": "server", **rest}]))
+    assert (found.offers("export"), found.offers("export", "Group"), found.offers("export", "Patient")) == (
+        True,
+        True,
+        False,
+    )
+
+
+def test_a_date_alone_is_no_other_edition_where_the_software_has_a_version():
+    versioned = {"software": {"name": "EHR", "version": "7"}}
+    first, second = (read_capability(statement(date=date, **versioned)) for date in ("2026-01-01", "2026-01-02"))
+    assert first.edition == second.edition
+    assert read_capability(statement(software={"name": "EHR", "version": "8"})).edition != first.edition
+    undated = (read_capability(statement(date=date)).edition for date in ("2026-01-01", "2026-01-02"))
+    assert len(set(undated)) == 2
+
+
+def test_a_server_is_named_by_its_headers_too():
+    names = read_capability(statement(), {"server": "nginx", "x-powered-by": "HAPI FHIR 8.2"}).names
+    assert names["server"] == "nginx HAPI FHIR 8.2"
+
+
 async def test_a_connection_learns_its_version(ehr):
     ehr.version = "1.0.2"
     async with Connection(ehr.base) as connection:
