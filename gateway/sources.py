@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-from gateway.pull.connection import Connection, Credentials
+from gateway.credentials import WRITTEN, credentials, wire_arguments
+from gateway.home import Home
+from gateway.profiles import profile_of
+from gateway.pull.bulk import BulkExport, cancel
+from gateway.pull.connection import Connection
 from gateway.pull.crawl import SearchCrawl
 from gateway.pull.folder import Folder
-from gateway.pull.keys import SigningKey
+from gateway.pull.increment import Increment
 from gateway.pull.metadata import fetch_capability
-from gateway.pull.page import Source
-from gateway.pull.tokens import BackendServices, Basic, StaticBearer
+from gateway.pull.page import Page, Source
+from gateway.pull.profile import Profile
+from gateway.retractions import holders_of
 from gateway.settings import SourceSettings
+from gateway.store import name_of
+from gateway.store.holders import Holders
 from security.errors import BadSettings
 
 __all__ = ["WRITTEN", "connect", "open_source"]
-
-WRITTEN = ("Device", "Observation", "RiskAssessment", "Provenance")
-"""The resource types that we create in an EHR."""
 
 
 @asynccontextmanager
@@ -27,44 +30,92 @@ async def connect(settings: SourceSettings) -> AsyncIterator[Connection]:
     """Open a connection to a source's server with its credentials; nothing is sent yet."""
     if not settings.base_url:
         raise BadSettings("This source is a folder; it has no server.", hint="Give it a url to talk to an EHR.")
-    connection = Connection(settings.base_url, settings.fhir_version, _credentials(settings), ca_file=settings.ca_file)
+    auth, wire = credentials(settings), wire_arguments(settings)
+    connection = Connection(settings.base_url, settings.fhir_version, auth, **wire)
     async with connection:
         yield connection
 
 
 @asynccontextmanager
-async def open_source(name: str, settings: SourceSettings) -> AsyncIterator[Source]:
-    """Open the walk over a source: a search crawl of a server, or the files of a folder."""
+async def open_source(name: str, settings: SourceSettings, home: Home | None = None) -> AsyncIterator[Source]:
+    """Open the walk over a source: a search crawl of a server, its bulk export, or the files of a folder.
+
+    With `home` the walk knows what was pulled before: it may ask for changes alone (`since` of the settings), does not
+    ask again for what is held, and uses what was learned of the server. Without it, all is asked for.
+    """
     if settings.folder:
         yield Folder(name, settings.folder, settings.fhir_version)
         return
     async with connect(settings) as connection:
         capability = await fetch_capability(connection)
-        yield SearchCrawl(name, connection, capability, types=settings.types, page_size=settings.page_size)
-
-
-def _credentials(settings: SourceSettings) -> Credentials | None:
-    match settings.auth:
-        case "none":
-            return None
-        case "bearer":
-            return StaticBearer(_secret(settings.token_file, "token_file"))
-        case "basic":
-            return Basic(settings.user, _secret(settings.password_file, "password_file"))
-        case "backend-services":
-            return BackendServices(
-                settings.base_url,
-                settings.client_id,
-                SigningKey.read(_secret(settings.key_file, "key_file")),
-                scopes=settings.scopes,
-                create=WRITTEN if settings.write else (),
+        profile = (
+            Profile() if home is None else await profile_of(connection, capability, home.settings.home, name, settings)
+        )
+        increment = _increment(name, settings, home, profile.overlap_s)
+        if profile.at_once:
+            connection.throttle.at_most(profile.at_once)
+        past = _Past(home, name) if home is not None else None
+        if settings.way == "bulk":
+            since, after = increment.since, increment.after
+            yield BulkExport(
+                name,
+                connection,
+                capability,
+                profile,
+                settings,
+                since=since,
+                after=after,
+                is_held=past.is_held if past is not None else lambda name: False,
+                landed=past.landed if past is not None else None,
             )
+            return
+        if past is not None:  # an export that a crawl takes the place of is not needed any more
+            await cancel(connection, past.cursor)
+        yield SearchCrawl(
+            name,
+            connection,
+            capability,
+            types=settings.types,
+            page_size=settings.page_size,
+            profile=profile,
+            increment=increment,
+            way=settings.way,
+            at_once=connection.throttle.at_once,
+            aliases=tuple(map(str, settings.aliases)),
+            fills_in=True,
+            is_held=past.is_held if past is not None else lambda name: False,
+            landed=past.landed if past is not None else None,
+        )
 
 
-def _secret(file: Path | None, key: str) -> str:
-    try:
-        return (file or Path()).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadSettings(
-            f"The file that {key} names cannot be read.", hint=f"Check {key} in twin.toml.", detail=error
-        ) from error
+def _increment(name: str, settings: SourceSettings, home: Home | None, overlap_s: float) -> Increment:
+    last = home.store.last_pull(name) if home is not None else None
+    certificate = last.certificate if last is not None else None
+    if last is None or certificate is None or certificate.base not in ("", settings.base_url):
+        return Increment.plan(settings.since, None, "", overlap_s)  # nothing of another server's says anything of this
+    return Increment.plan(settings.since, certificate, last.id, overlap_s)
+
+
+class _Past:
+    """What the store knows of a source, read when it is needed: who holds what takes a look into each twin."""
+
+    def __init__(self, home: Home, source: str) -> None:
+        self._home, self._source = home, source
+        self._holders: Holders | None = None
+
+    def is_held(self, resource: str) -> bool:
+        """Say whether a resource ("Medication/1") is held."""
+        if self._holders is None:
+            self._holders = holders_of(self._home, self._source)
+        return bool(self._holders.of(name_of(self._source, resource)))
+
+    @property
+    def cursor(self) -> str | None:
+        """Return the cursor of the pull that was not finished, `None` where there is none."""
+        return next((p.cursor for p in self._home.store.pulls(self._source) if p.state == "fetching"), None)
+
+    def landed(self) -> Iterator[Page]:
+        """Walk the pages of the pull that was not finished."""
+        for pull in self._home.store.pulls(self._source):
+            if pull.state == "fetching":
+                yield from self._home.store.landed_pages(pull)

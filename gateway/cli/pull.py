@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
+from pydantic import ValidationError
+
+from gateway.abandoned import abandon
 from gateway.cli.terminal import Options, print_json, print_table, progress, say
 from gateway.home import Home
 from gateway.ingest import Report, ingest
+from gateway.pull.bulk import BulkExport
 from gateway.pull.page import STOPS
 from gateway.settings import SourceSettings, load_settings
 from gateway.sources import open_source
@@ -26,7 +31,12 @@ def pull_(
     folder: Path | None = None,
     fhir_version: FhirVersion | None = None,
     name: str | None = None,
+    since: str | None = None,
+    way: Literal["crawl", "patients", "bulk"] | None = None,
+    types: str | None = None,
     ask_all: bool = False,
+    no_wait: bool = False,
+    cancel: bool = False,
     options: Options = Options(),
 ) -> int:
     """Copy an EHR, or a folder of FHIR files, into twins. Stopped half-way, run it again: it goes on.
@@ -44,8 +54,19 @@ def pull_(
         The FHIR version of the folder, where it cannot be detected.
     name
         What to call the folder as a source; by default the folder's own name. It is not sealed: no patient's name.
+    since
+        What to ask for: "all"; "auto", what changed since the last pull; or what changed since an instant, such as
+        2026-11-24T10:00:00Z. By default what twin.toml says of the source.
+    way
+        How to ask: "crawl", search type after type; "patients", patient after patient; "bulk", an export.
+    types
+        Resource types to ask for, with commas between: Patient,Observation.
     ask_all
         Ask the server for all that it does not list any more, however much that is, and take back what it says is gone.
+    no_wait
+        End where a bulk export is not ready, with exit status 3; the same command goes on with it.
+    cancel
+        Give up on the pull of this source that was not finished, and have the server drop its export.
     """
     settings = load_settings(options.home)
     if folder is not None:
@@ -60,10 +81,13 @@ def pull_(
         wanted = {source: settings.source(source)}
     else:
         wanted = settings.sources
+    wanted = {label: _changed(each, since, way, types) for label, each in wanted.items()}
     if not wanted:
         raise Misuse("There is nothing to pull from.", hint="Say --folder FOLDER, or add [sources.NAME] to twin.toml.")
     with Home.open(settings) as home:
-        reports, faults = _pull_each(home, wanted, ask_all=ask_all)
+        if cancel:
+            return _cancel(home, wanted, options)
+        reports, faults = _pull_each(home, wanted, ask_all=ask_all, waits=not no_wait)
         touched = frozenset().union(*(report.touched for report in reports))
         several = sum(len(twin.sources) > 1 for twin in home.store.twins() if twin.id in touched)
         twins = {"total": len(touched), "over_several_sources": several}
@@ -79,13 +103,13 @@ def pull_(
 
 
 def _pull_each(
-    home: Home, wanted: Mapping[str, SourceSettings], *, ask_all: bool
+    home: Home, wanted: Mapping[str, SourceSettings], *, ask_all: bool, waits: bool
 ) -> tuple[list[Report], dict[str, Fault]]:
     """Pull from each source; where there are several, one that fails costs only itself."""
     reports, faults = [], {}
     for name, told in wanted.items():
         try:
-            reports.append(asyncio.run(_pull(home, name, told, ask_all=ask_all)))
+            reports.append(asyncio.run(_pull(home, name, told, ask_all=ask_all, waits=waits)))
         except (StoreFull, Tampered, Sealed):
             raise  # the store is of all sources
         except Fault as fault:
@@ -95,10 +119,26 @@ def _pull_each(
     return reports, faults
 
 
-async def _pull(home: Home, name: str, told: SourceSettings, *, ask_all: bool) -> Report:
-    async with open_source(name, told) as source:
+async def _pull(home: Home, name: str, told: SourceSettings, *, ask_all: bool, waits: bool) -> Report:
+    async with open_source(name, told, home) as source:
         with progress(f"Pulling {name}") as tell:
+            if isinstance(source, BulkExport):
+                source.waiting.tell, source.waiting.is_allowed = tell, waits
             return await ingest(home, source, tell, ask_all=ask_all)
+
+
+def _cancel(home: Home, wanted: Mapping[str, SourceSettings], options: Options) -> int:
+    """Give up on what was not finished, of the one source that was named."""
+    if len(wanted) != 1:
+        raise Misuse("Several pulls may be unfinished.", hint="Name the source to cancel.")
+    [(name, told)] = wanted.items()
+    became = asyncio.run(abandon(home, name, told))
+    if options.json:
+        print_json({"name": name, "export": became})
+        return 0
+    words = {"none": "", "dropped": " The server drops its export.", "left": " Its export expires by itself."}
+    say(f"{name}: the unfinished pull is given up.{words[became]} What was mapped stays.")
+    return 0
 
 
 def show_report(report: Report, *, stays: bool = True) -> None:
@@ -127,6 +167,25 @@ def show_report(report: Report, *, stays: bool = True) -> None:
         say("  To see each with its place: twin refusals " + report.source)
     elif count.refusals:
         say("  refused: " + ", ".join(f"{n} {reason}" for reason, n in count.refusals.most_common()))
+
+
+def _changed(settings: SourceSettings, since: str | None, way: str | None, types: str | None) -> SourceSettings:
+    """Take what was said at the command line instead of what twin.toml says."""
+    said = {
+        "since": since,
+        "way": way,
+        "types": tuple(filter(None, types.split(","))) if types is not None else None,
+    }
+    told = {key: value for key, value in said.items() if value is not None}
+    if not told:
+        return settings
+    if settings.folder:
+        raise Misuse("A folder is always read whole.", hint="Leave --since, --way and --types out.")
+    try:
+        return SourceSettings.model_validate({**settings.model_dump(exclude_unset=True), **told})
+    except ValidationError as error:
+        hint = 'Say --since all, auto, or an instant with its zone, such as "2026-11-24T10:00:00Z".'
+        raise Misuse("That cannot be asked for.", hint=hint, detail=error) from error
 
 
 def _label(folder: Path) -> str:

@@ -13,7 +13,7 @@ from gateway.pull.connection import ComeBackLater, Connection
 from gateway.pull.inflate import TooLarge
 from gateway.pull.page import Entry, Gone
 from gateway.pull.scopes import missing
-from gateway.pull.tokens import BackendServices
+from gateway.pull.tokens import ClientCredentials
 from security.errors import Denied, NotFhir, Refused, Unreachable
 
 __all__ = ["can_be_asked", "grants_all", "is_readable", "look_for"]
@@ -34,7 +34,7 @@ async def grants_all(connection: Connection, type_: str) -> bool:
     What a server allows that tells no scopes is not known, and counts as all.
     """
     auth = connection.auth
-    if not isinstance(auth, BackendServices):
+    if not isinstance(auth, ClientCredentials):
         return True
     await auth.authorization(connection.wire)
     return auth.grant is None or not missing([f"system/{type_}.rs"], auth.grant.granted)

@@ -70,10 +70,13 @@ class Head(msgspec.Struct, frozen=True):
     id: str = ""
 
 
+_heads = msgspec.json.Decoder(Head)
+
+
 def read_head(data: bytes) -> Head:
     """Read type and id of a resource; raises `NotReadError`. Everything else in it is the mappers' business."""
     try:
-        found = msgspec.json.decode(data, type=Head)
+        found = _heads.decode(data)
     except msgspec.ValidationError as error:
         raise NotReadError("not-fhir") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

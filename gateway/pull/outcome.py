@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -21,13 +22,19 @@ _ISSUES = frozenset(
         *("lock-error", "no-store", "exception", "timeout", "incomplete", "throttled", "informational"),
     }
 )
-_SEVERITIES = frozenset({"fatal", "error", "warning", "information"})
+_SEVERITIES = frozenset({"fatal", "error", "warning", "information", "success"})
 
 
 class _Issue(msgspec.Struct):
     severity: str = ""
     code: str = ""
     diagnostics: str = ""
+    details: Any = None
+
+    @property
+    def text(self) -> str:
+        """What it says in words, in either of the places where servers put them."""
+        return self.diagnostics or str(self.details.get("text", "") if isinstance(self.details, dict) else "")
 
 
 class _OperationOutcome(msgspec.Struct):
@@ -60,7 +67,7 @@ def read_outcome(body: bytes) -> Outcome:
         f"{i.severity if i.severity in _SEVERITIES else 'error'} {i.code if i.code in _ISSUES else 'unknown'}"
         for i in found.issue[:20]
     )
-    return Outcome(tuple(dict.fromkeys(codes)), "; ".join(i.diagnostics for i in found.issue[:20]))
+    return Outcome(tuple(dict.fromkeys(codes)), "; ".join(i.text for i in found.issue[:20]))
 
 
 def not_json(reply: Reply) -> NotFhir | None:

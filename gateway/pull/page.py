@@ -22,6 +22,7 @@ __all__ = [
     "Verdict",
     "Way",
     "Why",
+    "numbered",
 ]
 
 
@@ -36,14 +37,19 @@ Sign = Literal[
     "unproven-filter",  # the server may have ignored our filter
     "created-only",  # asked by dates of creation: edits and late entries are not seen
     "file-error",  # a file of an export could not be read to its end
-    "count-differs",  # a file holds another number than its manifest says
+    "count-differs",  # a file holds fewer than its manifest says
     "lost-job",  # an export may have run that nobody fetched
     "known-to-be-missing",  # the list left out what the server has
+    "in-slices",  # asked in slices that may not be all of it
+    "patients-unproven",  # asked patient by patient, and nobody knows whether all patients were listed
+    "without-id",  # rows came without an id: nobody knows what they are
+    "more-by-search",  # by search the server counts more than it exported
+    "surplus",  # a file holds more than its manifest says
 ]
 
 STOPS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "foreign-next-link": "The next link leads to another server; it was not followed. Tell the server's operator.",
+        "foreign-next-link": "The next link leads to another server; it was not followed. Is it the same? Add aliases.",
         "loop": "The next links lead in a circle, or bring nothing new. Tell the server's operator.",
         "not-fhir": "A page was a web page or no Bundle: mostly a proxy's login. Check url, and pull again.",
         "denied": "The server does not allow this. Ask its operator for the scope; twin doctor tells which.",
@@ -52,6 +58,9 @@ STOPS: Final[Mapping[str, str]] = MappingProxyType(
         "too-large": "An answer is larger than we read. Set a smaller page_size.",
         "unknown-filter": "The server did not say that it applied our filter. Pull everything instead.",
         "unfinished": "The walk was not finished. Run the same command again.",
+        "export-failed": "The server's export failed, or was forgotten. Pull again later, or pull with --way crawl.",
+        "no-manifest": "The server did not say which files its export has. Pull again, and tell the server's operator.",
+        "foreign-file": "A file is where our token must not go, or is no https address. Tell the server's operator.",
         "many-absent": "So much is no longer listed that nothing was taken back. Look why, then pull with --ask-all.",
         "unclear-absence": "Something is not listed, and the server does not say that it is gone: its facts stand.",
     }
@@ -69,7 +78,7 @@ RETRACTIONS: Final[Mapping[str, str]] = MappingProxyType(
 """Every reason for which what a source once sent is retracted. It stays in the history of its twin."""
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One resource as received.
 
     Parameters
@@ -229,6 +238,18 @@ class Certificate(msgspec.Struct, frozen=True, omit_defaults=True):
         if not told or "incomplete" in told:
             return "incomplete"
         return "unprovable" if "unprovable" in told else "complete"
+
+
+class _Numbered(msgspec.Struct):
+    number: int = 0
+
+
+def numbered(cursor: str) -> int:
+    """Return the number of the page behind a cursor, whichever way made it: a walk of another way numbers on."""
+    try:
+        return msgspec.json.decode(cursor, type=_Numbered).number
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return 0
 
 
 class Source(Protocol):

@@ -1,97 +1,250 @@
-"""The state of a walk through a server's pages: what a cursor holds, so that a killed pull goes on where it was."""
+"""The state of a walk through a server's pages: what a cursor holds, so that a killed pull goes on where it was.
+
+A walk has several inquiries, each a line of the certificate. An inquiry is one question or many (a slice or a patient
+each), of which some are open at the same time.
+"""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
-from gateway.pull.page import Asked
+from gateway.pull.page import Asked, Sign, numbered
 
-__all__ = ["Question", "Seen", "Walk"]
+__all__ = ["Inquiry", "Parameters", "Question", "Walk"]
 
-_CARRIED = 20_000  # keys of one question that a cursor carries: 160 KB of text at most
-_BYTES = 6  # of a hash; with 20,000 keys, two meet by chance once in a million walks
-
-
-class Seen:
-    """A set of keys (ids, URLs), kept as short hashes."""
-
-    def __init__(self, carried: str = "") -> None:
-        raw = base64.b64decode(carried)
-        self._hashes = dict.fromkeys(raw[i : i + _BYTES] for i in range(0, len(raw), _BYTES))
-
-    def add(self, key: bytes) -> bool:
-        """Remember a key; say whether it is new."""
-        short = hashlib.blake2b(key, digest_size=_BYTES).digest()
-        if short in self._hashes:
-            return False
-        self._hashes[short] = None
-        return True
-
-    def carry(self) -> str:
-        """Write the keys that a cursor carries: all, or the newest of very many."""
-        return base64.b64encode(b"".join(list(self._hashes)[-_CARRIED:])).decode()
-
-    def __len__(self) -> int:
-        return len(self._hashes)
+Parameters = tuple[tuple[str, str], ...]
 
 
-class Question(msgspec.Struct):
-    """One type that a server is asked for, and how far we are.
+class Question(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One question that is open: which part of which inquiry, and how far we are.
 
-    `came` counts different resources, because servers repeat some when pages shift under them (medplum#4608).
-    `unfilled` counts empty pages in a row, `again` says that a lost next link made us start over once. `keys` and
-    `urls` are what was `Seen`; `exact` is false where a cursor could not carry all, and repeats may have been counted.
+    Parameters
+    ----------
+    next
+        The URL of the next page; "" before the first.
+    said, came
+        The most that the server said there is, and how many different resources came: servers repeat some when pages
+        shift under them (medplum#4608).
+    repeated, nameless
+        How many came again, and how many came without an id.
+    unfilled
+        Empty pages in a row.
+    again
+        How often it was started over.
+    size
+        Rows that are asked for on a page; 0: the server's own number.
+    by_post, links_by_post
+        Whether the search is a POST, and whether its next links are: some servers refuse them as GET.
+    began
+        The server's clock when it was first asked; "" where it has none.
+    newest
+        The newest lastUpdated that came and can be believed.
+    shifted
+        Whether the number of rows changed while we walked.
+    missing
+        What is there and was not listed.
+    after
+        The number of the last page that was landed before it began.
+    waited
+        How often it was put off because the server wants a long pause.
+    keys, urls
+        What was seen, as `Seen` carries it, where a cursor carries it.
+    exact
+        Whether all that came is known; else repeats may have been counted, and a count proves nothing.
     """
 
-    type: str
+    inquiry: int
+    part: int
     next: str = ""
     said: int | None = None
     came: int = 0
+    repeated: int = 0
+    nameless: int = 0
     pages: int = 0
     unfilled: int = 0
-    again: bool = False
+    again: int = 0
+    size: int = 0
+    by_post: bool = False
+    links_by_post: bool = False
     stopped: str = ""
+    began: str = ""
+    newest: str = ""
+    self_link: str = ""
+    shifted: bool = False
+    signs: tuple[Sign, ...] = ()
+    missing: tuple[str, ...] = ()
+    after: int = 0
+    waited: int = 0
     keys: str = ""
     urls: str = ""
     exact: bool = True
 
-    def asked(self, what: str) -> Asked:
-        """Say what became of it. Without an exact count of what came, the server's own count proves nothing."""
-        return Asked(what, self.said if self.exact else None, self.came, self.pages, self.stopped)
+    def start_over(self, *, size: int | None = None) -> Question:
+        """Forget all but which question it is, how it is asked, and that this was done."""
+        return Question(
+            self.inquiry,
+            self.part,
+            again=self.again + 1,
+            size=self.size if size is None else size,
+            by_post=self.by_post,
+            links_by_post=self.links_by_post,
+            after=self.after,
+            waited=self.waited,
+        )
 
-    def start_over(self) -> None:
-        """Forget all but the type, and that this was done."""
-        fresh = Question(self.type, again=True)
-        for field in self.__struct_fields__:
-            setattr(self, field, getattr(fresh, field))
+    def signed(self, *signs: Sign) -> Question:
+        """Add signs, each once."""
+        return msgspec.structs.replace(self, signs=tuple(dict.fromkeys((*self.signs, *signs))))
 
 
-class Walk(msgspec.Struct):
-    """A walk over several questions: those that are done, the present one, and what is to be remarked."""
+class Inquiry(msgspec.Struct, omit_defaults=True):
+    """One line of a certificate: a type that is asked for, by one question or by several.
 
-    types: tuple[str, ...]
-    filter: tuple[tuple[str, str], ...]
+    Parameters
+    ----------
+    way
+        "list": one search of the type. "slices": a search each of `slices`. "patients": a search each patient, and
+        each slice where there are slices. "everything": `$everything` of each patient. "named": by `_id`, `names`.
+    filter, since
+        The search parameter by which only changes are asked for, and the instant from which on; "" for all.
+    asks_all
+        Whether all is asked for after all, because the server does not filter.
+    about
+        The search parameter that names a patient.
+    opened, ended
+        How many of its questions were opened, and how many have ended.
+    size, by_post
+        What its questions have taught us about asking the next one.
+    said
+        `None` where one of its questions was not told a number.
+    refused
+        Whether the server refuses the plain search, so that it may have to be asked in another way.
+    tried
+        Whether other ways were tried.
+    newest, began
+        Of all its questions: the newest change that came, and when the first was asked.
+    by_type
+        Of `$everything`: how many came of each type.
+    """
+
+    type: str
+    way: Literal["list", "slices", "patients", "everything", "named"] = "list"
+    filter: str = ""
+    since: str = ""
+    asks_all: bool = False
+    slices: tuple[Parameters, ...] = ()
+    about: str = "patient"
+    names: tuple[str, ...] = ()
+    opened: int = 0
+    ended: int = 0
+    size: int = 0
+    by_post: bool = False
+    said: int | None = 0
+    came: int = 0
+    pages: int = 0
+    stopped: str = ""
+    signs: tuple[Sign, ...] = ()
+    missing: tuple[str, ...] = ()
+    self_link: str = ""
+    refused: bool = False
+    tried: bool = False
+    began: str = ""
+    newest: str = ""
+    by_type: dict[str, int] = {}
+
+    @property
+    def what(self) -> str:
+        """Name the question in the certificate."""
+        if self.way == "named":
+            return f"{self.type}, filled in"
+        if self.way == "everything":
+            return f"{self.type} $everything"
+        return f"{self.type} {self.filter}=ge{self.since}" if self.filter else self.type
+
+    @property
+    def is_plain(self) -> bool:
+        """Say whether it is the plain list of a type, or of what changed in it."""
+        return self.way in ("list", "slices", "patients")
+
+    def asked(self, *, stopped: str = "") -> Asked:
+        """Say what became of it."""
+        return Asked(
+            self.what,
+            None if stopped or self.pages == 0 else self.said,
+            self.came,
+            self.pages,
+            stopped or self.stopped,
+            self.type if self.is_plain else "",
+            self.since if self.filter else "",
+            self.self_link,
+            self.signs,
+            self.missing,
+        )
+
+    def end(self, question: Question) -> None:
+        """Take up what became of one of its questions; of many, a number that is too small stays one."""
+        self.ended += 1
+        self.came += question.came
+        self.pages += question.pages
+        if question.said is None or self.said is None:
+            self.said = None
+        else:
+            self.said += max(question.said, question.came) if self.way != "list" else question.said
+        self.stopped = self.stopped or question.stopped
+        self.signs = tuple(dict.fromkeys((*self.signs, *question.signs)))
+        self.missing += question.missing
+        self.self_link = self.self_link or question.self_link
+        self.size, self.by_post = question.size, question.by_post
+        self.newest = max(self.newest, question.newest)
+        self.began = min(filter(None, (self.began, question.began)), default="")
+
+
+class Walk(msgspec.Struct, omit_defaults=True):
+    """A walk over several inquiries: those that there are, the questions that are open, and what is to be remarked.
+
+    Parameters
+    ----------
+    plan
+        What was to be asked when it began: a cursor of another plan is not gone on with.
+    number
+        The number of the last page.
+    patients, wanted
+        The patients to be asked for one by one, and what others refer to and did not come, as far as a cursor carries
+        them. `patients_came` says how many there are.
+    rounds
+        How often was looked for what is to be filled in.
+    control
+        What the server does with a search parameter that none has.
+    """
+
+    plan: str
+    inquiries: list[Inquiry] = []
+    open: list[Question] = []
     number: int = 0
-    done: list[Asked] = []
-    now: Question | None = None
+    patients: tuple[str, ...] = ()
+    patients_came: int = 0
+    wanted: tuple[str, ...] = ()
+    rounds: int = 0
     remarks: list[str] = []
     control: str = ""
 
     @classmethod
-    def resume(cls, cursor: str | None, types: Sequence[str], filter_: Sequence[tuple[str, str]]) -> Walk:
-        """Read a cursor; a fresh walk where there is none, or where it belongs to other questions."""
-        fresh = cls(tuple(types), tuple(filter_))
+    def resume(cls, cursor: str | None, plan: str) -> Walk | None:
+        """Read a cursor; `None` where there is none that can be read.
+
+        Of another plan, or another way to pull, only the number of the last page is gone on with: pages that were
+        landed stay.
+        """
         if cursor is None:
-            return fresh
+            return None
         try:
             found = msgspec.json.decode(cursor, type=cls)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return fresh
-        return found if (found.types, found.filter) == (fresh.types, fresh.filter) else fresh
+            number = numbered(cursor)
+            return cls(plan, number=number) if number else None
+        return found if found.plan == plan else cls(plan, number=found.number)
 
     def cursor(self) -> str:
         """Write the state as text. It is patient data: a next link may name ids."""

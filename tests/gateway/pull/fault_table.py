@@ -9,17 +9,21 @@ import asyncio
 import json
 import random
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from conformance.hostile import FAULTS, Ehr, EhrSettings, Misbehaviour
+from gateway.home import Home
+from gateway.ingest import Report, ingest
 from gateway.pull.connection import Connection
 from gateway.pull.crawl import SearchCrawl
 from gateway.pull.keys import SigningKey, new_key
 from gateway.pull.metadata import fetch_capability
+from gateway.pull.page import Certificate, Page
 from gateway.pull.tokens import BackendServices
 from gateway.pull.wire import Patience
 from security.errors import Fault
@@ -52,7 +56,10 @@ _PRIVATE, _PUBLIC = new_key()
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one pull came to: its verdict, why a question stopped, how many came, and of how many there are now."""
+    """What one pull came to: its verdict, why a question stopped, how many came, and of how many there are now.
+
+    Where it was kept, `held` has how many facts stand of each resource, and `copies` how often each is held.
+    """
 
     verdict: str
     stopped: str
@@ -63,6 +70,9 @@ class Seen:
     status: int
     said: str = ""
     hint: str = ""
+    held: Counter[str] = field(default_factory=Counter)
+    copies: Counter[str] = field(default_factory=Counter)
+    report: Report | None = None
 
     @property
     def is_wrong(self) -> bool:
@@ -90,16 +100,42 @@ def record() -> list[dict[str, Any]]:
                 "status": "final",
                 "code": {"coding": [{"system": "http://loinc.org", "code": "2160-0"}]},
                 "subject": {"reference": f"Patient/p{p}"},
+                "effectiveDateTime": f"2024-01-0{o + 1}",
+                "valueQuantity": {
+                    "value": 1.1,
+                    "unit": "mg/dL",
+                    "system": "http://unitsofmeasure.org",
+                    "code": "mg/dL",
+                },
             }
             for o in range(3)
         ]
     return found
 
 
-async def pull_once(socket: Socket, name: str, *, times: int | None = None, after: int | None = None) -> Seen:
+class _Noted:
+    """A crawl, and what came by it."""
+
+    def __init__(self, crawl: SearchCrawl) -> None:
+        self.name, self._crawl = crawl.name, crawl
+        self.came: set[str] = set()
+
+    async def pages(self, cursor: str | None) -> AsyncIterator[Page]:
+        async for page in self._crawl.pages(cursor):
+            self.came |= {each for entry in page.entries if not entry.problem for each in _key(entry.raw)}
+            yield page
+
+    def certificate(self) -> Certificate:
+        return self._crawl.certificate()
+
+
+async def pull_once(
+    socket: Socket, name: str, *, times: int | None = None, after: int | None = None, home: Home | None = None
+) -> Seen:
     """Pull from an EHR with one fault thrown; what the EHR holds in the end is what should have come.
 
-    `after` is by default 1 where the fault strikes requests, pages or bodies, so that something has come before.
+    `after` is by default 1 where the fault strikes requests, pages or bodies, so that something has come before. With
+    `home` it is kept there, and mapped.
     """
     slept = [0.0]
 
@@ -112,7 +148,8 @@ async def pull_once(socket: Socket, name: str, *, times: int | None = None, afte
     kind = FAULTS[name]
     guarded = kind.place in ("token", "discovery") or name == "expired-token"
     ehr = Ehr(EhrSettings(name="sim", page_size=4, require_auth=guarded), clock=clock)
-    ehr.load(*record())
+    stamp = (clock() - timedelta(seconds=45)).isoformat(timespec="milliseconds")  # before the pull, by any clock
+    ehr.load(*({**each, "meta": {"lastUpdated": stamp}} for each in record()))
     ehr.smart.register("fhirtwin", json.loads(_PUBLIC))
     if name == "unmerged-patient":
         ehr.merge("p0", "p1")
@@ -133,13 +170,16 @@ async def pull_once(socket: Socket, name: str, *, times: int | None = None, afte
         sleep=sleep,
         dice=random.Random(1),  # noqa: S311 - pauses, no secrets
     )
-    came: set[str] = set()
     verdict, stopped, status, said, hint = "no certificate", "", 0, "", ""
-    source = None
+    source, report = None, None
+    label = f"{name}-{times or 'always'}"
     try:
-        source = SearchCrawl("sim", connection, await fetch_capability(connection), types=_TYPES, page_size=4)
-        async for page in source.pages(None):
-            came |= {each for entry in page.entries if not entry.problem for each in _key(entry.raw)}
+        source = _Noted(SearchCrawl(label, connection, await fetch_capability(connection), types=_TYPES, page_size=4))
+        if home is not None:
+            report = await ingest(home, source, lambda text: None)
+        else:
+            async for _ in source.pages(None):
+                pass
     except Fault as fault:
         stopped, status, said, hint = type(fault).__name__, fault.exit_status, str(fault), fault.hint
     finally:
@@ -149,17 +189,33 @@ async def pull_once(socket: Socket, name: str, *, times: int | None = None, afte
         verdict = certificate.verdict
         stops = dict.fromkeys(asked.stopped for asked in certificate.asked if asked.stopped)
         stopped = stopped or ", ".join(stops)
+    came = source.came if source is not None else set()
     there = {held.reference for type_ in _TYPES for held in ehr.store.live(type_)}
     status = status or (5 if verdict == "incomplete" else 0)
     missing, stray = len(there - came), len(came - there)
-    return Seen(verdict, stopped, len(came & there), len(there), missing, stray, status, said, hint)
+    held, copies = _standing(home, label, report) if home is not None and report is not None else (Counter(), Counter())
+    counts = (len(came & there), len(there), missing, stray)
+    return Seen(verdict, stopped, *counts, status, said, hint, held, copies, report)
 
 
-def rows(socket: Socket) -> Iterator[tuple[str, Seen, Seen]]:
+def _standing(home: Home, source: str, report: Report) -> tuple[Counter[str], Counter[str]]:
+    """Count of each resource of a source how many facts stand, and how often it is held."""
+    records = [home.store.twin_record(twin) for twin in report.touched]
+    held = [each for record in records for each in record.resources if each.source == source]
+    held += home.store.unlinked(source)
+    facts, copies = Counter[str](), Counter[str]()
+    for each in held:
+        facts[each.key] += sum(1 for _ in each.facts)
+        copies[each.key] += 1
+    return facts, copies
+
+
+def rows(socket: Socket, home: Home | None = None) -> Iterator[tuple[str, Seen, Seen]]:
     """Return for each fault that a crawl can meet what a pull makes of it: where it strikes once, and for good."""
     for name in MET:
-        always = asyncio.run(pull_once(socket, name))
-        yield name, always if FAULTS[name].times else asyncio.run(pull_once(socket, name, times=1)), always
+        always = asyncio.run(pull_once(socket, name, home=home))
+        once = always if FAULTS[name].times else asyncio.run(pull_once(socket, name, times=1, home=home))
+        yield name, once, always
 
 
 def table(found: Iterable[tuple[str, Seen, Seen]]) -> str:

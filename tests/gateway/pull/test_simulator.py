@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from conformance.hostile import Ehr, EhrSettings, Misbehaviour, serve
@@ -100,7 +101,8 @@ async def test_resuming_from_any_cursor_brings_the_same(crawl):
         rest = await walk(source, page.cursor)
         assert keys(pages[: position + 1]) | keys(rest) == IDS
         assert not keys(pages[: position + 1]) & keys(rest)
-        assert source.certificate() == whole.certificate()
+        resumed, walked = (msgspec.structs.replace(each.certificate(), until={}) for each in (source, whole))
+        assert resumed == walked  # but for the server's clock, which went on
 
 
 @pytest.mark.parametrize("running", ["r4"], indirect=True)

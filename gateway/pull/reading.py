@@ -1,0 +1,114 @@
+"""What stands on one page of a search: its rows as entries, and what its outcomes say of rows that are not there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from gateway.pull.asking import codes_in
+from gateway.pull.bundle import Bundle
+from gateway.pull.depth import is_deeper
+from gateway.pull.increment import as_instant
+from gateway.pull.outcome import read_outcome
+from gateway.pull.page import Entry, Sign
+
+__all__ = ["Row", "Rows", "read_rows"]
+
+_STAMP = re.compile(rb'"lastUpdated"\s*:\s*"([^"\\]{10,40})"')
+# Warnings that are about what was asked, or about nothing; the rest is about rows (R4 valueset-issue-type.html).
+_HARMLESS = frozenset(
+    {
+        *("informational", "success", "not-supported", "invalid", "value", "code-invalid", "structure", "required"),
+        *("invariant", "extension", "business-rule", "duplicate", "unknown"),
+    }
+)
+_HIDDEN = frozenset({"suppressed", "forbidden", "security"})  # "may not contain the entire record" (Epic, code 4119)
+
+
+class _Head(msgspec.Struct, frozen=True):
+    resourceType: str = ""  # noqa: N815  FHIR's spelling
+    id: str = ""
+    meta: msgspec.Raw = msgspec.Raw(b"")
+
+
+class Row(NamedTuple):
+    """One resource on a page: whether it was asked for, its name ("" where it has no id) and when it last changed."""
+
+    type: str
+    id: str
+    key: bytes
+    is_asked: bool
+    stamp: str
+
+
+@dataclass(slots=True)
+class Rows:
+    """All of a page; `rows` stand beside `entries`. Remarks hold no patient data."""
+
+    entries: list[Entry] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    signs: list[Sign] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def read_rows(
+    bundle: Bundle, type_: str, place: str, version: str, *, others: Container[str] = (), deepest: int = 100
+) -> Rows:
+    """Cut the resources out of a page of a search of `type_`; `others` are types that may come as well.
+
+    One that has more levels than `deepest` is too large for its readers.
+    """
+    found = Rows()
+    for number, item in enumerate(bundle.entry, 1):
+        raw = bytes(item.resource)
+        if not raw:
+            found.remarks.append(f"{type_}: an entry without a resource came.")
+            continue
+        head = _head_of(raw)
+        if head is not None and head.resourceType == "OperationOutcome" and type_ != "OperationOutcome":
+            found.remarks.append(f"{type_}: the server remarked{codes_in(raw)}.")
+            if (sign := _sign_of(raw)) is not None:
+                found.signs.append(sign)
+            continue
+        kind = head.resourceType if head else ""
+        is_asked = (kind == type_ or kind in others) and item.search.mode != "include"
+        id_ = head.id if head else ""
+        problem = "" if is_asked or item.search.mode == "include" else "unexpected-type"
+        problem = "too-large" if is_deeper(raw, deepest) else problem
+        found.entries.append(
+            Entry(raw, item.fullUrl, f"{place} entry {number}", problem if kind else "not-fhir", version)
+        )
+        stamp = _STAMP.search(head.meta) if head and memoryview(head.meta) else None
+        found.rows.append(
+            Row(
+                kind,
+                id_,
+                f"{kind}/{id_}".encode() if id_ else raw,
+                is_asked,
+                as_instant(stamp[1].decode("ascii", "replace")) if stamp else "",
+            )
+        )
+    return found
+
+
+def _sign_of(raw: bytes) -> Sign | None:
+    """Say what an outcome among the rows means for them: errors leave rows out, warnings may."""
+    told = [code.split(" ", 1) for code in read_outcome(raw).codes]
+    if any(severity in ("error", "fatal") for severity, _ in told):
+        return "outcome-in-set"
+    warned = {code for severity, code in told if severity == "warning"} - _HARMLESS
+    if warned - _HIDDEN:
+        return "outcome-in-set"
+    return "narrowed-scope" if warned else None
+
+
+def _head_of(raw: bytes) -> _Head | None:
+    try:
+        found = msgspec.json.decode(raw, type=_Head)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return found if found.resourceType else None
