@@ -38,7 +38,7 @@ def certify(
         " ".join(filter(None, [told, absent, *walk.remarks, *remarks])),
         way,
         control,
-        increment.until({each.type: (each, line) for each, line in asked if each.is_plain}),
+        increment.until(asked),
         increment.after,
     )
 

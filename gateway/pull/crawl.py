@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -18,7 +19,7 @@ from gateway.pull.links import Links
 from gateway.pull.metadata import Capability
 from gateway.pull.page import Certificate, Page
 from gateway.pull.parts import number_of
-from gateway.pull.plan import Plan, filter_of
+from gateway.pull.plan import Plan, filter_of, from_mark
 from gateway.pull.profile import Profile
 from gateway.pull.recall import Recall
 from gateway.pull.sequel import Sequel
@@ -104,7 +105,8 @@ class SearchCrawl:
             falls_back=increment is not None,
             longest_url=self._profile.longest_url,
         )
-        self._sequel = Sequel(connection, capability, self._steps, fills_in=fills_in)
+        begin = partial(from_mark, profile=self._profile, increment=self._increment)
+        self._sequel = Sequel(connection, capability, self._steps, begin, fills_in=fills_in)
         self._is_held, self._landed = is_held, landed
         self._begin(None)
 
@@ -263,7 +265,8 @@ class SearchCrawl:
             self._references.arrived(row.type, row.id)
             if row.type == "Patient" == inquiry.type and inquiry.way == "list" and row.is_asked and row.id:
                 self._recall.meet(row.id)
-            if inquiry.way == "everything" and row.key in step.new and row.type != "Patient":
+            if inquiry.way == "everything" and row.type != "Patient" and row.key not in self._recall.recorded:
+                self._recall.recorded.add(row.key)  # one may be in the records of two patients
                 inquiry.by_type[row.type] = inquiry.by_type.get(row.type, 0) + 1
         for entry in step.entries:
             if not entry.problem:

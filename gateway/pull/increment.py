@@ -8,13 +8,14 @@ and do not move it. Watermarks are kept in certificates alone. (smart-fetch, doc
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from gateway.pull.page import Asked, Certificate
 from gateway.pull.walk import Inquiry
+from mappers import REFERRING
 
 __all__ = ["Increment", "as_instant", "server_clock", "upper_bound"]
 
@@ -29,7 +30,7 @@ class Increment:
     Parameters
     ----------
     since
-        By type; a type that is not there is asked for whole, and "*" is about all that are not there.
+        By watermark, mostly a type's; what is not there is asked for whole, and "*" is about all that are not there.
     after
         The id of the pull that this one goes on from; "" where it stands alone.
     kept
@@ -58,21 +59,40 @@ class Increment:
         begin = {type_: instant for type_, instant in begun.items() if instant}
         return cls(begin, pull if last else "", kept)
 
-    def of(self, type_: str) -> str:
-        """Return from when on a type is asked; "" for all."""
-        return self.since.get(type_) or self.since.get("*", "")
+    def of(self, type_: str, mark: str = "") -> str:
+        """Return from when on a type is asked; "" for all. `mark` is the name of its watermark, where it has another.
 
-    def until(self, inquiries: Mapping[str, tuple[Inquiry, Asked]]) -> dict[str, str]:
-        """Return where the next pull may begin, by type, once these were asked."""
+        The watermark of the plain list holds for any other question.
+        """
+        return self.since.get(mark) or self.since.get(type_) or self.since.get("*", "")
+
+    def until(self, lines: Sequence[tuple[Inquiry, Asked]]) -> dict[str, str]:
+        """Return where the next pull may begin, by watermark, once these were asked.
+
+        A line that lacks something, or that hides something older, leaves its watermark where it was; patient by
+        patient it has none any more, because who is new this time will not be new the next. Where patients could not
+        be had none moves, and where medicines could not, none of those that refer to them: what is refused for want of
+        them does not come again.
+        """
         found = dict(self.kept)
-        for type_, (inquiry, asked) in inquiries.items():
-            reached = _reached(inquiry)
-            skipped = self.gap and self.of(type_) > self.kept.get(type_, "")
-            if asked.verdict != "incomplete" and reached and not skipped:
-                found[type_] = reached
-            elif not asked.since and asked.verdict != "incomplete":
-                found.pop(type_, None)  # all came, and nothing tells when: all is asked for again
+        short = {inquiry.type for inquiry, asked in lines if not inquiry.is_by_patient and _is_short(inquiry, asked)}
+        lacks = REFERRING if "Medication" in short else frozenset()
+        for inquiry, asked in lines:
+            if not inquiry.is_plain:
+                continue
+            mark, reached = inquiry.mark, _reached(inquiry)
+            goes_on = asked.leads_on and "Patient" not in short and inquiry.type not in lacks
+            skipped = self.gap and inquiry.since > (self.kept.get(mark) or self.kept.get(inquiry.type, ""))
+            if goes_on and reached and not skipped:
+                found[mark] = reached
+            elif (inquiry.is_by_patient and not asked.leads_on) or (goes_on and not asked.since):
+                found.pop(mark, None)  # all is asked for again
         return found
+
+
+def _is_short(inquiry: Inquiry, asked: Asked) -> bool:
+    """Say whether some that others refer to may be missing. What the server does not have is not."""
+    return not asked.leads_on or (inquiry.way == "named" and asked.said is None)
 
 
 def _reached(inquiry: Inquiry) -> str:

@@ -13,7 +13,7 @@ from gateway.pull.profile import Profile
 from gateway.pull.questions import questions
 from gateway.pull.walk import Inquiry
 
-__all__ = ["Plan", "filter_of", "patient_parameter"]
+__all__ = ["Plan", "filter_of", "from_mark", "patient_parameter"]
 
 # What can be held of these is not about one patient, whatever a server lists.
 _ABOUT_NOBODY = """
@@ -49,7 +49,8 @@ class Plan:
         asked, not_offered = questions(capability, types)
         if not types:
             not_offered = tuple(t for t in not_offered if t not in profile.also_searched)
-            not_offered += tuple(t for t in asked if t in profile.not_searched and t != "Patient")
+            if profile.because.get("not_searched", "").startswith("habit"):  # a probe may have met a bad moment
+                not_offered += tuple(t for t in asked if t in profile.not_searched and t != "Patient")
             asked = tuple(dict.fromkeys((*asked, *profile.also_searched)))
             asked = tuple(t for t in asked if t not in not_offered)
         size = min(page_size, profile.largest_page or page_size)
@@ -58,7 +59,7 @@ class Plan:
             lines = [line for line in lines if line.type != "Patient"]
             lines.insert(0, Inquiry("Patient", size=size))  # all of them: what is new of those who are not, too
         if way == "patients" and profile.everything == "yes":
-            since = min((increment.of(line.type) for line in lines if line.way == "patients"), default="")
+            since = min((line.since for line in lines if line.way == "patients"), default="")
             told = Inquiry("Patient", "everything", "_lastUpdated" if since else "", since, size=size)
             told.by_type = {line.type: 0 for line in lines if line.way == "patients"}
             lines = [*(line for line in lines if line.way != "patients"), told]
@@ -69,22 +70,29 @@ class Plan:
 def _inquiry(
     type_: str, capability: Capability, profile: Profile, increment: Increment, way: str, size: int
 ) -> Inquiry:
-    since = increment.of(type_)
-    filter_ = filter_of(type_, profile) if since else ""
-    slices = profile.slices.get(type_, ())
+    # What a probe met may have been a bad moment: the plain question comes first, and another way if it is refused.
+    slices = profile.slices.get(type_, ()) if profile.because.get(f"slices.{type_}") != "probe" else ()
+    per_patient = profile.per_patient if profile.because.get("per_patient") != "probe" else ()
     about = patient_parameter(type_, capability)
-    by_patient = bool(about) and (way == "patients" or type_ in profile.per_patient or "*" in profile.per_patient)
+    by_patient = bool(about) and (way == "patients" or type_ in per_patient or "*" in per_patient)
     signs: tuple[Sign, ...] = () if all(each.whole for each in slices) else ("in-slices",)
-    return Inquiry(
+    told = Inquiry(
         type_,
         "patients" if by_patient else "slices" if slices else "list",
-        filter=filter_,
-        since=since if filter_ else "",
         slices=tuple(each.parameters for each in slices),
         about=about or "patient",
         size=size,
         signs=signs,
     )
+    return from_mark(told, profile, increment)
+
+
+def from_mark(inquiry: Inquiry, profile: Profile, increment: Increment) -> Inquiry:
+    """Let an inquiry begin where the last one of its kind came to an end; return it."""
+    inquiry.filter = filter_of(inquiry.type, profile)
+    inquiry.since = increment.of(inquiry.type, inquiry.mark) if inquiry.filter else ""
+    inquiry.filter = inquiry.filter if inquiry.since else ""
+    return inquiry
 
 
 def filter_of(type_: str, profile: Profile, *, refused: str = "") -> str:

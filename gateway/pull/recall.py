@@ -33,6 +33,8 @@ class Recall:
     ----------
     landed
         Reads the pages that were landed before, where somebody keeps them.
+
+    `recorded` is what came with the records of patients.
     """
 
     def __init__(self, walk: Walk, references: References, landed: Callable[[], Iterable[Page]] | None) -> None:
@@ -40,6 +42,9 @@ class Recall:
         self._seen = {(each.inquiry, each.part): (Seen(each.keys), Seen(each.urls)) for each in walk.open}
         self.patients = list(walk.patients)
         self._met = set(self.patients)
+        self.recorded = Seen()
+        for each in walk.inquiries:
+            each.is_exact = each.is_exact and (landed is not None or not each.pages or not each.by_type)
         for patient in self.patients:
             references.arrived("Patient", patient)
         references.want(walk.wanted)
@@ -88,12 +93,15 @@ class Recall:
     def _read(self, walk: Walk, landed: Callable[[], Iterable[Page]]) -> None:
         for page in landed():
             is_list = page.type == "Patient" and page.what.startswith("Patient, page ")
+            is_record = page.what.startswith("Patient $everything")
             for entry in page.entries:
                 head = head_of(entry.raw) if not entry.problem else None
                 if head is None:
                     continue
                 self._references.arrived(head.resourceType, head.id)
                 self._references.note(entry.raw)
+                if is_record:
+                    self.recorded.add(f"{head.resourceType}/{head.id}".encode() if head.id else entry.raw)
                 if is_list and head.resourceType == "Patient" and head.id:
                     self.meet(head.id)
         begins = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.pull.absent import grants_all
 from gateway.pull.asking import First
@@ -22,9 +22,17 @@ _ROUNDS = 2  # of filling in: a PractitionerRole names a Practitioner, and that 
 class Sequel:
     """Finds what else is to be asked. Killed in between, a walk comes here again with its last cursor."""
 
-    def __init__(self, connection: Connection, capability: Capability, steps: Stepper, *, fills_in: bool) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        capability: Capability,
+        steps: Stepper,
+        from_mark: Callable[[Inquiry], Inquiry],
+        *,
+        fills_in: bool,
+    ) -> None:
         self._connection, self._capability = connection, capability
-        self._steps, self._fills_in = steps, fills_in
+        self._steps, self._from_mark, self._fills_in = steps, from_mark, fills_in
 
     async def go_on(self, walk: Walk, patients: Sequence[str], references: References) -> bool:
         """Add to the inquiries of a walk; say whether there is more to ask. `patients` are those who came."""
@@ -50,7 +58,7 @@ class Sequel:
             about = patient_parameter(inquiry.type, self._capability)
             found = await other_way(self._connection, inquiry, patients, about)
             if found is not None:
-                walk.inquiries[walk.inquiries.index(inquiry)] = found
+                walk.inquiries[walk.inquiries.index(inquiry)] = self._from_mark(found)
                 return True
         return False
 
@@ -63,13 +71,14 @@ class Sequel:
             since=inquiry.since,
             opened=1,
             ended=1,
-            said=await self._steps.count(First(type_, params, type_)),
+            said=await self._steps.count(First(type_, params, type_)) if inquiry.is_exact else None,
             came=inquiry.by_type[type_],
             pages=inquiry.pages,
             stopped=inquiry.stopped,
             signs=inquiry.signs,
             began=inquiry.began,
             newest=inquiry.newest,
+            of_records=True,
         )
 
     def _fill_in(self, walk: Walk, references: References) -> bool:

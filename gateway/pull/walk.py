@@ -6,6 +6,7 @@ each), of which some are open at the same time.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 import msgspec
@@ -125,8 +126,10 @@ class Inquiry(msgspec.Struct, omit_defaults=True):
         Whether other ways were tried.
     newest, began
         Of all its questions: the newest change that came, and when the first was asked.
-    by_type
-        Of `$everything`: how many came of each type.
+    by_type, is_exact
+        Of `$everything`: how many came of each type, and whether each was counted once.
+    of_records
+        Whether it says what `$everything` of all patients brought of a type.
     """
 
     type: str
@@ -153,6 +156,8 @@ class Inquiry(msgspec.Struct, omit_defaults=True):
     began: str = ""
     newest: str = ""
     by_type: dict[str, int] = {}
+    is_exact: bool = True
+    of_records: bool = False
 
     @property
     def what(self) -> str:
@@ -167,6 +172,21 @@ class Inquiry(msgspec.Struct, omit_defaults=True):
     def is_plain(self) -> bool:
         """Say whether it is the plain list of a type, or of what changed in it."""
         return self.way in ("list", "slices", "patients")
+
+    @property
+    def is_by_patient(self) -> bool:
+        """Say whether it brings a patient's past with the patient."""
+        return self.way in ("patients", "everything") or self.of_records
+
+    @property
+    def mark(self) -> str:
+        """Name its watermark: what another kind of question left out is older, and would never be asked for."""
+        limits = ["patients"] if self.is_by_patient else []
+        if "in-slices" in self.signs:
+            limits.append(hashlib.blake2b(repr(self.slices).encode(), digest_size=6).hexdigest())
+        if self.filter not in ("", "_lastUpdated"):
+            limits.append(self.filter)
+        return "?".join([self.type, *limits])
 
     def asked(self, *, stopped: str = "") -> Asked:
         """Say what became of it."""

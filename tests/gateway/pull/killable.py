@@ -10,6 +10,7 @@ somebody sleeps.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import mmap
 import os
@@ -132,6 +133,7 @@ def _serve(clock: Clock) -> None:
         ours = {"clock": clock, "sleep": clock.sleep, "dice": random.Random(1)}  # noqa: S311 - pauses, no secrets
         told.update({name: value for name, value in ours.items() if name in told})
     _warm_up()
+    gc.disable()  # a child that lives for a moment need not collect, nor touch what it shares with us
     for asked in sys.stdin:
         told = json.loads(asked)
         reading, writing = os.pipe()

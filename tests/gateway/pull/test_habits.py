@@ -146,6 +146,16 @@ def test_a_told_vendor_wins_and_one_that_there_is_not_is_refused():
     assert "epic" in raised.value.hint
 
 
+@pytest.mark.parametrize("sets", ["headers.Authorization", "headers.host", "headers.X Y", "headers.Prefer"])
+def test_a_habit_sets_no_header_that_is_ours_to_say(tmp_path, sets):
+    (tmp_path / "example.toml").write_text(text([{**HABIT, "sets": sets, "value": "x"}]))
+    with pytest.raises(BadSettings, match="no header that a habit may set"):
+        load_habits(tmp_path)
+    (tmp_path / "example.toml").write_text(text([{**HABIT, "sets": "headers.X-Client", "value": "x\r\nHost: y"}]))
+    with pytest.raises(BadSettings, match="does not fit"):
+        load_habits(tmp_path)
+
+
 def test_what_is_not_confirmed_sets_nothing(tmp_path):
     (tmp_path / "example.toml").write_text(text([{**HABIT, "confirmed": False}]), "utf-8")
     profile = with_habits(Profile(), load_habits(tmp_path)["example"], "r4")

@@ -119,7 +119,20 @@ async def test_a_learned_limit_lowers_ours_and_never_raises_it(clock):
     throttle.at_most(16)
     assert throttle.places == 4
     throttle.at_most(2)
+    throttle.at_most(0)
     assert throttle.places == 2
+
+
+@pytest.mark.parametrize(("ours", "learned", "least"), [(0, 100, 0.04), (400, 100, 0.04), (100, 4000, 0.04), (0, 0, 0)])
+async def test_a_learned_rate_lowers_ours_and_never_raises_it(ours, learned, least):
+    throttle = Throttle(8, ours)
+    throttle.at_most(0, learned)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for _ in range(5):
+        async with throttle.place():
+            pass
+    assert loop.time() - began >= least * 0.9
 
 
 async def test_no_more_requests_begin_than_allowed_a_second(clock):

@@ -10,8 +10,10 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from gateway.pull.connection import ComeBackLater, Connection
 from gateway.pull.inflate import Limits, TooLarge
 from gateway.pull.passwords import StaticBearer
+from gateway.pull.profile import Profile
 from security.errors import Denied, Refused, Unreachable
 from tests.gateway.pull.certificates import self_signed
+from tests.gateway.pull.conftest import Ehr
 
 SECRET = "canary-token-4711"
 ACCEPTED = {"content-location": "/fhir/status/1"}
@@ -139,6 +141,8 @@ async def test_the_token_comes_back_with_a_redirect_that_comes_home(ehr, connect
         "http://files.example/1",
         "ftp://ehr.example/1",
         "file:///etc/passwd",
+        "http://127.0.0.1/1",
+        "https://localhost:6443/1",
         "https://user:secret@ehr.example/1",
         "https://ehr.example\\@files.example/1",
         "https://ehr.example/fhir/%2e%2e/%2e%2e/admin",
@@ -158,7 +162,6 @@ def test_what_is_ours_is_decided_on_scheme_host_and_port():
         "https://ehr.example:8443/1",
         "https://ehr.example.evil.example/",
         "//files.example/1",
-        "http://127.0.0.1/1",
     )
     assert all(connection.told(link).is_ours for link in ours)
     assert not any(connection.told(link).is_ours for link in theirs)
@@ -170,12 +173,13 @@ def test_a_server_that_does_not_know_its_own_name_is_asked_under_the_one_that_we
     connection = Connection("https://ehr.example/fhir", aliases=["http://inner:8080/hapi/"])
     for link, ours in (
         ("http://inner:8080/hapi/$status?job=a%2Fb", "https://ehr.example/fhir/$status?job=a%2Fb"),
+        ("http://inner:8080/bulk/1", "https://ehr.example/bulk/1"),
         ("http://ehr.example/bulk/1?x=1", "https://ehr.example/bulk/1?x=1"),
         ("http://ehr.example:8080/bulk/1", "https://ehr.example/bulk/1"),
     ):
         told = connection.told(link)
         assert (told.url, told.is_ours) == (ours, True)
-    for link in ("http://inner:8080/hapix/1", "http://inner:8081/hapi/1", "http://user@ehr.example/1"):
+    for link in ("http://inner:8081/hapi/1", "http://user@ehr.example/1"):
         with pytest.raises(Refused):
             connection.told(link)
 
@@ -265,3 +269,31 @@ async def test_a_401_for_a_file_renews_the_token_once(ehr, connect):
     async with connection.stream(connection.told("file/1"), with_token=True) as stream:
         assert stream.status == 200
     assert ehr.tokens() == ["Bearer 1", "Bearer 2"]
+
+
+async def test_what_a_server_wants_to_see_in_each_request_goes_to_no_other(ehr, connect, stranger):
+    ehr.once("file/1", RedirectResponse(f"{stranger.url}/bucket/1", 307))
+    for server in (ehr, stranger):
+        server.hooks.append(lambda request: JSONResponse({"resourceType": "Bundle"}))
+    connection = connect(client_id="us")
+    connection.heed(Profile(headers={"Epic-Client-ID": "{client_id}", "Accept": "text/plain"}))
+    await connection.search("Patient", by_post=True)
+    await connection.ask_told(connection.told("file/1"), with_token=False)
+    assert [r.headers.get("epic-client-id") for r in (*ehr.asked, *stranger.asked)] == ["us", "us", None]
+    assert ehr.asked[0].headers["accept"] == "application/fhir+json"
+    connection = connect()  # nobody told what the server calls us
+    connection.heed(Profile(headers={"Epic-Client-ID": "{client_id}"}))
+    await connection.search("Patient")
+    assert "epic-client-id" not in ehr.asked[-1].headers
+
+
+async def test_a_cookie_of_our_server_goes_to_no_other_port_of_its_host(ehr, connect, serve):
+    """A session may be as good as a token, and cookies do not tell ports apart (RFC 6265 8.5)."""
+    other = Ehr()
+    for server in (ehr, other):
+        server.hooks.append(lambda request: JSONResponse({}, headers={"Set-Cookie": "session=secret; Path=/"}))
+    connection = connect()
+    with serve(other.app) as address:
+        for link in (f"{ehr.base}/status", f"{address}/file", f"{ehr.base}/status"):
+            await connection.ask_told(connection.told(link), with_token=True)
+    assert [r.headers.get("cookie") for r in (*ehr.asked, *other.asked)] == [None, "session=secret", None]

@@ -62,14 +62,15 @@ class Server:
             return lines(*self.files[path[6:]])
         return None
 
-    def pull(self, clock: Any, token: bool = True, since: str = "", **settings: Any) -> tuple[list[Page], Certificate]:
+    def pull(self, clock: Any, token: bool = True, since: Any = "", **settings: Any) -> tuple[list[Page], Certificate]:
         told = SourceSettings(url=self.ehr.base, way="bulk", **{"types": ("Patient",), "at_once": 1, **settings})
 
         async def run() -> tuple[list[Page], Certificate]:
             auth = self.auth or (StaticBearer("secret") if token else None)
             patience = Patience(tries=2)
+            aliases = tuple(map(str, told.aliases))
             async with Connection(
-                self.ehr.base, None, auth, patience=patience, clock=clock, sleep=clock.sleep
+                self.ehr.base, None, auth, patience=patience, clock=clock, sleep=clock.sleep, aliases=aliases
             ) as connection:
                 capability = await fetch_capability(connection)
                 source = BulkExport(
@@ -245,6 +246,7 @@ def test_a_part_of_a_type_that_our_token_allows_proves_no_list(server, clock):
     server.auth = BackendServices(base, "us", SigningKey.new(), read=("Patient",), clock=clock, sleep=clock.sleep)
     _, certificate = server.pull(clock)
     assert (certificate.asked[0].signs, certificate.verdict) == (("narrowed-scope",), "unprovable")
+    assert certificate.until == {}  # what is hidden now is older than what changes
 
 
 def outcomes(*severities: str) -> list[dict[str, Any]]:
@@ -380,6 +382,79 @@ def test_an_export_of_changes_without_a_word_of_files_has_none(server, clock):
     assert (changes.asked[0].verdict, changes.asked[0].stopped) == ("unprovable", "")
     _, whole = server.pull(clock)
     assert (whole.asked[0].verdict, whole.asked[0].stopped) == ("incomplete", "no-manifest")
+
+
+@pytest.mark.parametrize("path", ["status", "more"])
+def test_a_server_that_wants_to_be_left_alone_for_years_is_not_waited_for(server, clock, path):
+    server.manifest["link"] = [{"relation": "next", "url": f"{server.ehr.base}/more"}]
+    server.answers[path] = Response(status_code=202, headers={"Retry-After": "999999999"})
+    _, certificate = server.pull(clock)
+    assert certificate.verdict == "incomplete"
+    assert sum(clock.slept) < 60
+
+
+def test_a_page_of_a_manifest_that_never_comes_is_given_up(server, clock):
+    server.manifest["link"] = [{"relation": "next", "url": f"{server.ehr.base}/more"}]
+    server.answers["more"] = Response(status_code=202, headers={"Retry-After": "86400"})
+    _, certificate = server.pull(clock)
+    assert {each.stopped for each in certificate.asked} == {"no-manifest"}
+    assert 29 * 86_400 < sum(clock.slept) <= 30 * 86_400
+
+
+# ---- where the next pull begins --------------------------------------------------------------------------------------
+
+BEFORE = {"Patient": "2026-11-01T00:00:00.000Z", "Immunization": "2026-11-02T00:00:00.000Z"}
+
+
+@pytest.mark.parametrize(
+    ("date", "begins"),
+    [("Tue, 24 Nov 2026 09:00:00 GMT", "2026-11-24T09:00:00.000Z"), ("", "2026-11-24T12:00:00.000Z")],
+)
+def test_the_next_pull_begins_no_later_than_this_export_did(server, clock, date, begins):
+    """A server that stamps its manifest when the export ends would lose what was written meanwhile."""
+    server.manifest["transactionTime"] = "2199-01-01T00:00:00Z"
+    headers = {"Content-Location": f"{server.ehr.base}/status", **({"Date": date} if date else {})}
+    server.answers["Patient/$export"] = Response(status_code=202, headers=headers)
+    _, certificate = server.pull(clock)
+    assert certificate.until == {"Patient": begins}
+
+
+def test_a_type_that_came_along_is_asked_for_whole_when_it_is_wanted(server, clock):
+    server.files["2"] = [{"resourceType": "Immunization", "id": "i"}]
+    server.manifest["output"].append({"type": "Immunization", "url": f"{server.ehr.base}/files/2", "count": 1})
+    _, certificate = server.pull(clock)
+    assert {each.what for each in certificate.asked} == {"Patient", "Immunization, that came along"}
+    assert list(certificate.until) == ["Patient"]
+
+
+def test_what_is_about_no_patient_is_asked_for_whole_by_another_way_after_an_export_of_patients(server, clock):
+    _, certificate = server.pull(clock, types=("Patient", "Device"))
+    assert "Patient" in certificate.until
+    assert "Device" not in certificate.until
+    server.pull(clock, types=("Patient", "Device"), since=certificate.until)
+    assert "_since" in server.asked("Patient/$export")[-1].query_params
+
+
+@pytest.mark.parametrize("lacking", ["count", "file", "outcome", "deletion", "output"])
+def test_changes_that_lack_something_are_asked_for_again(server, clock, lacking):
+    types = ("Patient", "Immunization")
+    _, certificate = server.pull(clock, types=types, since=BEFORE)
+    assert {*certificate.until.values()} == {"2026-11-24T10:00:00.000Z"}
+    match lacking:
+        case "count":
+            server.manifest["output"][0]["count"] = 4
+        case "file":
+            server.answers["files/1"] = Response(status_code=404)
+        case "outcome":
+            server.files["2"] = outcomes("error")
+            server.manifest["error"] = [{"type": "OperationOutcome", "url": f"{server.ehr.base}/files/2"}]
+        case "deletion":
+            server.files["2"] = [{"resourceType": "Bundle", "type": "transaction", "entry": [{}]}]
+            server.manifest["deleted"] = [{"type": "Bundle", "url": f"{server.ehr.base}/files/2"}]
+        case "output":
+            del server.manifest["output"]
+    _, certificate = server.pull(clock, types=types, since=BEFORE)
+    assert certificate.until == dict.fromkeys(types, BEFORE["Patient"])
 
 
 def test_nothing_that_a_server_writes_into_progress_is_shown_but_numbers(server, clock):

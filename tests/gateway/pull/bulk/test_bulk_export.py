@@ -180,6 +180,17 @@ def test_changes_are_asked_for_only_where_the_filters_are_the_same(socket):
     assert asked_since == [True, False, False]
 
 
+@pytest.mark.parametrize("since", ["", "2026-11-01T00:00:00.000Z"])
+def test_what_an_export_leaves_out_is_asked_for_again_by_the_next_pull(socket, since):
+    """Nothing in the export tells that a file is not there; the count by search does, of changes too."""
+    desk = Desk.open(socket, Misbehaviour("file-left-out", "Export"))
+    began = dict.fromkeys(("Patient", "Observation"), since) if since else ""
+    seen = export(desk, since=began, profile=Profile(last_updated="yes"))
+    short = [each.type for each in seen.certificate.asked if "more-by-search" in each.signs]
+    assert short
+    assert all(seen.certificate.until.get(type_, "") == since for type_ in short)
+
+
 def test_a_server_that_cannot_export_changes_is_asked_for_everything(socket):
     desk = Desk.open(socket)
     since = dict.fromkeys(("Patient", "Observation"), "2027-01-01T00:00:00Z")
@@ -220,6 +231,14 @@ def test_who_does_not_wait_goes_on_later_with_the_same_export_and_not_too_soon(s
     last = export(desk, first.pages[-1].cursor, waits=False)
     assert last.certificate.verdict == "complete"
     assert last.jobs == 1
+
+
+def test_who_goes_on_while_another_export_of_ours_runs_is_told_when_to_come_back(socket):
+    desk = Desk.open(socket, Misbehaviour("kick-off-throttled", "Export", 0, None, "7200"))
+    first = export(desk)
+    again = export(desk, first.pages[-1].cursor)
+    assert [type(each.fault) for each in (first, again)] == [ComeBackLater] * 2
+    assert sum(desk.time.slept) < 200
 
 
 def test_polls_carry_our_token_and_ask_for_json(socket):
