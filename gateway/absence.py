@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from gateway.home import Home
+from gateway.profiles import kept
 from gateway.pull.absent import can_be_asked, grants_all, is_readable, look_for
 from gateway.pull.connection import Connection
 from gateway.pull.history import deleted_since, is_offered, question
@@ -63,7 +64,7 @@ async def ask_for_absent(
     for name in told_deleted(home, pull.source, holders):
         suspects.setdefault(name.partition("/")[0], []).append(name)
     if suspects or others:
-        async with connect(settings) as connection:
+        async with connect(settings, kept(home.settings.home, pull.source)) as connection:
             connection.fhir_version = certificate.fhir_version
             if others:
                 told, asked = await _history(home, pull, connection, holders, others)
@@ -91,7 +92,9 @@ def _lists(certificate: Certificate) -> tuple[dict[str, Asked], set[str]]:
     every = {asked.type or asked.of_all for asked in certificate.asked} - {""}
     whole = {asked.listed: asked for asked in certificate.asked if asked.listed and asked.verdict == "complete"}
     short = {asked.type or asked.of_all for asked in certificate.asked if asked.verdict != "complete"}
-    return {type_: asked for type_, asked in whole.items() if type_ not in short}, every - (whole.keys() - short)
+    narrowed = {asked.type or asked.of_all for asked in certificate.asked if "narrowed-scope" in asked.signs}
+    others = every - (whole.keys() - short) - narrowed  # of a part of a type, its history says as little as its list
+    return {type_: asked for type_, asked in whole.items() if type_ not in short}, others
 
 
 def _most(listed: Asked | None, found: int) -> int:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
 from gateway.home import Home, now
+from gateway.occurrences import Occurrences
 from gateway.pull.page import Entry, Gone, Page
+from gateway.store.enrolling import Roll
 from mappers import LINKABLE, REFERRING, Unreadable, read_json, references_of, subject_of
 from mappers.facts import Origin
 from mappers.identity import Person, lookup_tokens, read_person, same_person
@@ -27,35 +30,42 @@ __all__ = ["Census", "origin_of"]
 def origin_of(entry: Entry, resource: Mapping[str, Any], source: str) -> Origin:
     """Say where a resource stands: its type, id and version as told, and its place where it came from a file."""
     meta = resource.get("meta")
-    version = meta.get("versionId") if isinstance(meta, Mapping) else None
+    version = meta.get("versionId") if isinstance(meta, dict) else None
     identity = resource.get("id")
     return Origin(
-        source=source,
-        type=str(resource.get("resourceType", "")),
-        id=identity if isinstance(identity, str) else "",
-        version=version if isinstance(version, str) else "",
-        place=entry.place,
+        source,
+        str(resource.get("resourceType", "")),
+        identity if isinstance(identity, str) else "",
+        version if isinstance(version, str) else "",
+        entry.place,
     )
 
 
 _READ = frozenset({"Patient"}) | LINKABLE | REFERRING  # of all others the name is enough
 
 
-class _Head(msgspec.Struct):
+class _Head(msgspec.Struct, gc=False):
     resourceType: str = ""  # noqa: N815  FHIR's spelling
     id: Any = None
+
+
+class _HeadInFile(_Head, gc=False):
     subject: Any = None
     patient: Any = None
+
+
+_read_head = msgspec.json.Decoder(_Head)
+_read_head_in_file = msgspec.json.Decoder(_HeadInFile)
 
 
 @dataclass
 class Census:
     """What the first pass learns.
 
-    `last` keeps where a resource stands for the last time: servers repeat resources over shifted pages, and the last
-    one is the newest. `linked` maps a reference to the resource that it names, `users` a reference to the resource that
-    uses it. `twins` keeps who came, `met` whom else a resource was about. In files, `about` keeps whom a resource is
-    about, and `mixed` those of which the files tell two stories. `gone` is what the source says it has no more.
+    `last` knows where a resource stands for the last time, and so who came. `linked` maps a reference to the resource
+    that it names, `users` a reference to the resource that uses it. `twins` keeps who came, `met` whom else a resource
+    was about. In files, `about` keeps whom a resource is about, and `mixed` those of which the files tell two stories.
+    `gone` is what the source says it has no more.
     `linked_on` keeps by whom a patient says to be replaced, `linked_back` whom one replaces, `inactive` who is not in
     use; `merged` maps those who were merged to their survivor, and `unmet` are those whose survivor never came.
     `unasked` is true of what came by itself: then an id is no promise of a server, whatever the source.
@@ -64,7 +74,7 @@ class Census:
     source: str
     base: str
     unasked: bool = False
-    last: dict[str, tuple[int, int]] = field(default_factory=dict)
+    last: Occurrences = field(default_factory=Occurrences)
     people: dict[str, Person] = field(default_factory=dict)
     named: dict[str, str] = field(default_factory=dict)
     linked: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -97,16 +107,23 @@ class Census:
 
     def _note(self, page: int, index: int, entry: Entry) -> None:
         try:
-            head = msgspec.json.decode(entry.raw, type=_Head)
-            origin = origin_of(entry, {"resourceType": head.resourceType, "id": head.id}, self.source)
-            resource = read_json(entry.raw) if origin.type in _READ else {}
+            head = (_read_head if self.base else _read_head_in_file).decode(entry.raw)
+            resource = read_json(entry.raw) if head.resourceType in _READ else {}
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Unreadable):
             return  # counted when it is mapped
-        self.last[origin.resource] = (page, index)
-        if not self.base:
-            about = subject_of({"resourceType": origin.type, "subject": head.subject, "patient": head.patient}) or ""
-            if origin.type != "Patient" and self.about.setdefault(origin.resource, about) != about:
-                self.mixed.add(origin.resource)
+        has_id = isinstance(head.id, str) and head.id
+        name = f"{head.resourceType}/{head.id}" if has_id else f"{head.resourceType}@{entry.place}"
+        self.last.note(name, page, index)
+        if isinstance(head, _HeadInFile) and head.resourceType != "Patient":
+            told = {"resourceType": head.resourceType, "subject": head.subject, "patient": head.patient}
+            about = subject_of(told) or ""
+            if self.about.setdefault(name, about) != about:
+                self.mixed.add(name)
+        if resource:
+            self._note_more(origin_of(entry, resource, self.source), entry, resource)
+
+    def _note_more(self, origin: Origin, entry: Entry, resource: Mapping[str, Any]) -> None:
+        """Note who a Patient is, what a Medication is, and who refers to one."""
         if origin.type == "Patient":
             person = read_person(resource, self.source)
             before = self.people.setdefault(origin.resource, person)
@@ -137,7 +154,7 @@ class Census:
         """Say whether an id means the same thing whenever it comes: a server that was asked promises it."""
         return bool(self.base) and not self.unasked
 
-    @property
+    @cached_property
     def resolved(self) -> Mapping[str, Mapping[str, Any]]:
         """The resources that others need, by any spelling of a reference to them."""
         return _Resolved(self)
@@ -156,7 +173,7 @@ class Census:
 
     def is_newest(self, resource: str, page: int, index: int) -> bool:
         """Say whether this occurrence of a resource is the one to map."""
-        return self.last.get(resource, (page, index)) == (page, index)
+        return self.last.is_last(resource, page, index)
 
     def settle(self, home: Home) -> None:
         """Give each patient their twin, a new one where nobody known is the same person.
@@ -166,29 +183,26 @@ class Census:
         files it is none, and a patient whose id (or place) names somebody else than before gets no twin and stands in
         `mixed`.
         """
-        with home.store.transaction() as work:
+        tokens = {patient: lookup_tokens(person) for patient, person in self.people.items()}
+        with home.store.enrol(self.source, tokens, now()) as roll:
             for patient, person in self.people.items():
-                tokens = lookup_tokens(person)
-                known = home.store.twin_of(self.source, patient)
-                if known is None and self.is_promise:  # whom the source had deleted and has again
-                    known = home.store.was_twin(self.source, patient)[0]
-                others = home.store.persons(known) if known and not self.is_promise else ()
+                known = roll.twin_of(patient, ever=self.is_promise)  # also whom the source had deleted and has again
+                others = roll.persons_of(known) if known and not self.is_promise else ()
                 if others and not any(_is(person, other) for other in others):
                     self.mixed.add(patient)
                 if patient in self.mixed or patient in self.merged:
                     continue
-                known = known or self._same(home, patient, person, tokens)
+                known = known or self._same(roll, patient, person)
                 if known is None:
-                    known = home.store.new_twin(now())
-                    work.record([key_event(home.access(patient=known), key=known)])
-                home.store.link_person(known, person, self.source, patient, tokens)
+                    known = roll.new_twin()
+                    roll.record([key_event(home.access(patient=known), key=known)])
+                roll.link(known, person, patient)
                 self.twins[patient] = known
 
-    def _same(self, home: Home, patient: str, person: Person, tokens: frozenset[str]) -> str | None:
+    def _same(self, roll: Roll, patient: str, person: Person) -> str | None:
         """Find the one known twin who is the same person and contradicts nothing."""
         verdicts = {
-            twin: {same_person(person, other).verdict for other in others}
-            for twin, others in home.store.find_twins(tokens)
+            twin: {same_person(person, other).verdict for other in others} for twin, others in roll.alike(patient)
         }
         same = [twin for twin, said in verdicts.items() if "same" in said and "conflict" not in said]
         if len(same) == 1:

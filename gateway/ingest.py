@@ -1,14 +1,14 @@
 """Pull and map: pages are sealed as they come, then become facts of twins, page by page.
 
-Nothing is mapped before it is safe on disk, so that killing the process costs at most the page in flight, and running
-it again goes on.
+Nothing is mapped before it is safe on disk, so that killing the process costs at most what is in flight (the page, or
+the few pages that are being mapped), and running it again goes on.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.absence import ask_for_absent
@@ -27,6 +27,7 @@ from security.audit import certificate_event, import_event, query_event
 __all__ = ["Report", "ingest", "recorded", "understand"]
 
 Progress = Callable[[str], None]
+_TOGETHER = 10_000  # entries, after which mapped pages are stored
 
 
 @dataclass(frozen=True)
@@ -95,18 +96,26 @@ def _map(home: Home, pull: Pull, progress: Progress, *, resumed: bool) -> Report
     census.settle(home)
     changed |= merge_patients(home, pull, census)
     changed |= end_patients(home, pull, census.left, census.plain, census.last)
+    census.last.close(one.resource for one in census.gone)
     holders = holders_of(home, pull.source)
     touched = set(changed)
+    told_of: set[tuple[str, str]] = set()
+    batch = _Batch()
     for page in home.store.landed_pages(pull, only_unmapped=True):
         progress(f"{pull.source}: mapping page {page.number}")
         writes, unlinked, ledger = understand(home, pull.source, census, page, None if census.is_promise else holders)
         ended = _ended(pull.source, census, holders, page, writes, unlinked)
-        events = recorded(home, pull.source, writes, page.query) + retraction_events(home, pull.source, ended)
-        done = home.store.append(
-            pull, page.number, writes, unlinked, ledger.counts(), now=now(), events=events, ended=ended
-        )
-        touched.update(writes, done.twins)
-        changed.update(done.twins)
+        events = recorded(home, pull.source, _not_told(told_of, page, writes), page.query)
+        events += retraction_events(home, pull.source, ended)
+        batch.add(page, writes, unlinked, ledger, ended, events)
+        if batch.is_full:
+            changed.update(batch.append(home, pull))
+            touched.update(batch.writes)
+            batch = _Batch()
+    if batch.numbers:
+        changed.update(batch.append(home, pull))
+        touched.update(batch.writes)
+    touched |= changed
     if pull.certificate is None:
         raise RuntimeError("a pull is finished only after `finish_fetch`")
     told = home.access(peer=home.peer(pull.source))
@@ -121,6 +130,69 @@ def _map(home: Home, pull: Pull, progress: Progress, *, resumed: bool) -> Report
         changed=frozenset(changed),
         resumed=resumed,
     )
+
+
+@dataclass
+class _Batch:
+    """Mapped pages that are stored together: the more of one twin is sealed at once, the quicker, and the smaller."""
+
+    numbers: list[int] = field(default_factory=list)
+    writes: dict[str, list[StoredResource]] = field(default_factory=lambda: defaultdict(list))
+    unlinked: list[StoredResource] = field(default_factory=list)
+    ended: dict[str | None, list[StoredResource]] = field(default_factory=lambda: defaultdict(list))
+    events: list[Mapping[str, Any]] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
+    entries: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether it is time to store them."""
+        return self.entries >= _TOGETHER
+
+    def add(
+        self,
+        page: Page,
+        writes: Mapping[str, Sequence[StoredResource]],
+        unlinked: Sequence[StoredResource],
+        ledger: Ledger,
+        ended: Ends,
+        events: Iterable[Mapping[str, Any]],
+    ) -> None:
+        """Add what became of a page."""
+        self.numbers.append(page.number)
+        for twin, resources in writes.items():
+            self.writes[twin] += resources
+        self.unlinked += unlinked
+        for holder, resources in ended.items():
+            self.ended[holder] += resources
+        self.events += events
+        self.ledger.merge(ledger)
+        self.entries += len(page.entries)
+
+    def append(self, home: Home, pull: Pull) -> Iterable[str]:
+        """Store them, all or none; returns the twins that changed."""
+        done = home.store.append(
+            pull,
+            self.numbers,
+            self.writes,
+            self.unlinked,
+            self.ledger.counts(),
+            now=now(),
+            events=self.events,
+            ended=self.ended,
+        )
+        return done.twins
+
+
+def _not_told(told_of: set[tuple[str, str]], page: Page, twins: Iterable[str]) -> list[str]:
+    """Name the twins of which the audit does not say yet, in this pull, that this question brought something.
+
+    One event tells it for all pages of a question: that a page was asked for is an event of its own.
+    """
+    question = (page.type or page.query) if page.query else ""
+    found = [twin for twin in twins if (question, twin) not in told_of]
+    told_of.update((question, twin) for twin in found)
+    return found
 
 
 def _ended(
@@ -159,31 +231,24 @@ def understand(
     writes: dict[str, list[StoredResource]] = defaultdict(list)
     unlinked: list[StoredResource] = []
     ledger = Ledger()
+    who: dict[str, tuple[str | None, bool]] = {"": (None, False)}  # by reference, as it is written
     for index, entry in enumerate(page.entries):
-        origin, outcomes, subject = _outcomes(entry, source, census, entry.place or f"page {page.number} entry {index}")
-        twin = census.twin_of(home, subject) if subject else None
-        if (
-            origin.resource in census.mixed
-            or (subject and census.is_mixed(subject))
-            or (twin and holders is not None and _is_anothers(holders, origin, twin))
-        ):
+        place = entry.place or f"page {page.number} entry {index}"
+        origin, outcomes, subject = _outcomes(entry, source, census, place)
+        if subject not in who:
+            who[subject] = census.twin_of(home, subject), census.is_mixed(subject)
+        twin, is_mixed = who[subject]
+        key = origin.resource
+        if is_mixed or key in census.mixed or (twin and holders is not None and _is_anothers(holders, origin, twin)):
             twin, outcomes = None, [Refusal("reused-id", origin)]
         elif twin is None and any(isinstance(outcome, Fact) for outcome in outcomes):
             outcomes = [Refusal("unknown-patient", origin)]
-        if not census.is_newest(origin.resource, page.number, index):
+        if not census.is_newest(key, page.number, index):
             # it comes again further on: counted as a link to that occurrence, so that no fact is counted twice
-            ledger.add(origin.type, [o for o in outcomes if isinstance(o, Refusal)] or [Link(origin, origin.resource)])
+            ledger.add(origin.type, [o for o in outcomes if isinstance(o, Refusal)] or [Link(origin, key)])
             continue
         ledger.add(origin.type, outcomes)
-        stored = StoredResource(
-            source=source,
-            key=origin.resource,
-            fhir_version=entry.version,
-            raw=entry.raw,
-            outcomes=tuple(outcomes),
-            full_url=entry.full_url,
-            place=entry.place,
-        )
+        stored = StoredResource(source, key, entry.version, entry.raw, tuple(outcomes), entry.full_url, entry.place)
         (writes[twin] if twin else unlinked).append(stored)
     return dict(writes), unlinked, ledger
 
@@ -193,29 +258,30 @@ def _is_anothers(holders: Holders, origin: Origin, twin: str) -> bool:
     return bool(held) and twin not in held
 
 
-def _outcomes(entry: Entry, source: str, census: Census, place: str) -> tuple[Origin, list[Outcome], str | None]:
+def _outcomes(entry: Entry, source: str, census: Census, place: str) -> tuple[Origin, list[Outcome], str]:
     nameless = Origin(source, "", "", place=place)
     if entry.problem:
-        return nameless, [Refusal(entry.problem, nameless)], None
+        return nameless, [Refusal(entry.problem, nameless)], ""
     try:
         resource = read_json(entry.raw)
     except Unreadable as error:
-        return nameless, [Refusal(error.reason, nameless)], None
+        return nameless, [Refusal(error.reason, nameless)], ""
     origin = origin_of(entry, resource, source)
     if census.is_promise and not origin.id:  # kept by its place, it would count again as soon as it has one
-        return origin, [Refusal("no-id", origin)], None
+        return origin, [Refusal("no-id", origin)], ""
     version = as_fhir_version(entry.version)
     if version is None:
-        return origin, [Refusal("version-unknown", origin)], subject_of(resource)
+        return origin, [Refusal("version-unknown", origin)], subject_of(resource) or ""
     if origin.type in LINKABLE:
         users = (census.users.get(name) for name in census.names(entry, origin))
         user = next((u for u in users if u), None)
-        return origin, [as_link(origin, user) if user else Refusal("unused-link", origin)], None
+        return origin, [as_link(origin, user) if user else Refusal("unused-link", origin)], ""
     outcomes = map_resource(resource, version, origin, census.resolved)
-    if origin.resource in census.merged:  # who they are, the survivor says
-        outcomes = [Link(origin, census.merged[origin.resource])]
-    if origin.resource in census.doubtful:
+    key = origin.resource
+    if key in census.merged:  # who they are, the survivor says
+        outcomes = [Link(origin, census.merged[key])]
+    if key in census.doubtful:
         outcomes = [*outcomes, Refusal("identity-conflict", origin)]
-    if origin.resource in census.unmet:
+    if key in census.unmet:
         outcomes = [*outcomes, Refusal("unresolved-reference", origin)]
-    return origin, outcomes, origin.resource if origin.type == "Patient" else subject_of(resource)
+    return origin, outcomes, key if origin.type == "Patient" else subject_of(resource) or ""

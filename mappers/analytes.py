@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
-from mappers.codes import expand
+from mappers.codes import Concept, expand
 from mappers.facts import Coding, Quantity
 from mappers.rows import read_table
 from mappers.units import UNITS, Step, Unit, convert, find_unit, step_between
@@ -72,15 +72,16 @@ def find_analytes(found: Iterable[Coding]) -> list[tuple[Analyte, Coding]]:
     ]
 
 
-def within(panel: Iterable[Coding], found: list[Coding]) -> list[Coding]:
+@lru_cache(maxsize=8192)
+def within(panel: Concept, part: Concept) -> Concept:
     """Set aside the codes of arterial pressures in a component of a panel of pressures measured elsewhere.
 
     EHRs write the code of a systolic arterial pressure on that of the pulmonary artery and of the right atrium.
     """
-    if not any((coding.system, coding.code) in _ELSEWHERE for coding in panel):
-        return found
-    arterial = [coding for analyte, coding in find_analytes(found) if analyte.name in _ARTERIAL]
-    return [coding for coding in found if coding not in arterial]
+    if not any((coding.system, coding.code) in _ELSEWHERE for coding in panel.codings):
+        return part
+    arterial = [coding for analyte, coding in find_analytes(part.codings) if analyte.name in _ARTERIAL]
+    return replace(part, codings=tuple(coding for coding in part.codings if coding not in arterial))
 
 
 @lru_cache(maxsize=8192)

@@ -34,7 +34,7 @@ def number(value: Any) -> Decimal | None:
     """Return a number; `None` where there is none, or one that no instrument gives (1e99, 60 digits)."""
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         return None
-    found = Decimal(value)
+    found = value if isinstance(value, Decimal) else Decimal(value)
     if not found.is_finite() or abs(found.adjusted()) > 30 or len(found.as_tuple().digits) > 50:
         return None
     return found

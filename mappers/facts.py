@@ -1,6 +1,7 @@
 """What a resource says, once it is understood: facts, links and refusals.
 
 Everything here is an immutable msgspec struct: it can be written to JSON and read back without loss (decimals as text).
+None can be part of a cycle (`gc=False`): looking for cycles among a page's facts takes longer than making them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Kind = Literal[
 ]
 
 
-class Coding(msgspec.Struct, frozen=True, omit_defaults=True, tag="coding"):
+class Coding(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="coding"):
     """One code in one code system, as FHIR writes it; `display` is what the source or our table calls it."""
 
     system: str
@@ -39,7 +40,7 @@ class Coding(msgspec.Struct, frozen=True, omit_defaults=True, tag="coding"):
         return f"{self.system}|{self.code}"
 
 
-class Quantity(msgspec.Struct, frozen=True, omit_defaults=True, tag="quantity"):
+class Quantity(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="quantity"):
     """A number with its UCUM unit. `comparator` is FHIR's (<, <=, >=, >) or empty."""
 
     value: Decimal
@@ -51,7 +52,7 @@ Value = Quantity | Coding | str | bool | tuple[Decimal | None, ...] | None
 """A quantity, a code, a text, yes/no, an evenly sampled series (gaps are None), or nothing (the fact says it all)."""
 
 
-class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
+class Origin(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Where a statement stands in what an EHR sent.
 
     `id` is the logical id, or "" where the source gave none; `place` then tells file and entry. `path` is the
@@ -71,7 +72,7 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{self.type}/{self.id}" if self.id else f"{self.type}@{self.place}"
 
 
-class Fact(msgspec.Struct, frozen=True, omit_defaults=True, tag="fact"):
+class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="fact"):
     """One normalised clinical statement.
 
     Parameters
@@ -108,14 +109,14 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, tag="fact"):
     period_ms: Decimal | None = None  # spacing of a sampled series, milliseconds
 
 
-class Link(msgspec.Struct, frozen=True, omit_defaults=True, tag="link"):
+class Link(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="link"):
     """A resource that says nothing about the patient by itself and that a fact uses (a Medication, a panel)."""
 
     origin: Origin
     target: str  # the resource that uses it, or is joined by it
 
 
-class Refusal(msgspec.Struct, frozen=True, omit_defaults=True, tag="refusal"):
+class Refusal(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="refusal"):
     """A resource, or a part of one, that is not understood, and why.
 
     `reason` is stable and documented (see `mappers.ledger.REASONS`); `said` is what stood there (patient data: seal

@@ -102,7 +102,10 @@ class Ledger:
                 self.links += 1
                 holds = True
         understood = holds and not refused
-        row = self.by_type.setdefault(_label(kind), Counter(resources=0, understood=0, refused=0))
+        label = kind if kind in _TYPES else "unknown"  # what stands in what is no FHIR may be anything: not repeated
+        row = self.by_type.get(label)
+        if row is None:
+            row = self.by_type[label] = Counter(resources=0, understood=0, refused=0)
         row["resources"] += 1
         row["understood" if understood else "refused"] += 1
         self.resources += 1
@@ -148,8 +151,3 @@ class Ledger:
 
 
 _TYPES: Final = frozenset().union(*TYPES.values())
-
-
-def _label(kind: str) -> str:
-    """Name a type in the counts; what stands in a resource that is no FHIR may be anything, so it is not repeated."""
-    return kind if kind in _TYPES else "unknown"

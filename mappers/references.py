@@ -37,8 +37,10 @@ def subject_of(resource: Json) -> str | None:
         identity = text(resource.get("id"))
         return f"Patient/{identity}" if identity else None
     for element in _SUBJECTS:
-        for each in objects(resource.get(element))[:1]:
-            found = reference(each)
+        if element not in resource:
+            continue
+        for each in objects(resource[element])[:1]:
+            found = text(each.get("reference"))
             kind = text(each.get("type")) or _type_in(found)
             if found and not found.startswith("#") and kind in ("", "Patient"):
                 return found
@@ -46,6 +48,8 @@ def subject_of(resource: Json) -> str | None:
 
 
 def _type_in(written: str) -> str:
+    if written.startswith("Patient/") and written.count("/") == 1 and len(written) > len("Patient/"):  # nearly all
+        return "Patient"
     found = None if written.startswith("urn:") else _TYPED.search(written)
     return found[1] if found else ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -18,7 +19,7 @@ _FHIR = re.compile(
 )
 
 
-class When(msgspec.Struct, frozen=True, order=True):
+class When(msgspec.Struct, frozen=True, order=True, gc=False):
     """A FHIR date, dateTime or instant: the span of time that it may mean.
 
     `earliest` and `latest` are UTC and bound the instant; they differ by what was not told. `text` is what was told.
@@ -40,7 +41,13 @@ def read_when(text: object) -> When | None:
     Source: FHIR R4 section 2.24.0.1 (date, dateTime, instant). A calendar date is taken to hold in any zone of the
     Earth (UTC-12 to UTC+14), so `earliest` and `latest` of a day are 50 hours apart.
     """
-    if not isinstance(text, str) or not (match := _FHIR.fullmatch(text)):
+    return _read(text) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=8192)  # what belongs to one visit has one time
+def _read(text: str) -> When | None:
+    match = _FHIR.fullmatch(text)
+    if match is None:
         return None
     part = match.groupdict()
     try:

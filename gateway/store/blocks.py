@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine, bindparam, func, update
@@ -12,19 +13,19 @@ from sqlmodel import Session, col, select
 from gateway.store.audited import Events
 from gateway.store.contents import Contents, Remembered
 from gateway.store.layers import blocks, open_contents
-from gateway.store.owners import Owner
+from gateway.store.owners import Owner, batches
 from gateway.store.pulls import Pulls
 from gateway.store.tables import BlockRow, PageRow, PullRow, SourceKeyRow, TwinRow, TwinSourceRow
 from gateway.store.values import Changes, Pull, StoredResource
 from gateway.store.writing import Writing, pick_fresh
+from security.errors import Misuse
 from security.keys import KeyRing
+from security.vault import SealingKey
 
 __all__ = ["Blocks", "Ends"]
 
 Ends = Mapping[str | None, Sequence[StoredResource]]
 """Ends of resources, by twin; under `None` those of what belongs to no twin."""
-
-_AT_ONCE = 5_000  # names in one statement; SQLite takes 32,766
 
 _OWNERS = select(TwinRow.id, TwinRow.version, TwinRow.key).where(
     col(TwinRow.id).in_(bindparam("names", expanding=True))
@@ -51,7 +52,7 @@ class Blocks(Pulls):
     def append(
         self,
         pull: Pull,
-        page_number: int,
+        page_numbers: int | Sequence[int],
         writes: Mapping[str, Sequence[StoredResource]],
         unlinked: Sequence[StoredResource],
         counts: Mapping[str, Any],
@@ -60,31 +61,36 @@ class Blocks(Pulls):
         events: Events = (),
         ended: Ends | None = None,
     ) -> Changes:
-        """Store the resources of one landed page, all or none, and mark the page as mapped.
+        """Store the resources of one landed page, or of several, all or none, and mark them as mapped.
 
         `writes` goes by twin id; `unlinked` belongs to no twin. A resource whose bytes and meaning are those that its
         owner holds already is not stored again; a twin that something was stored for has a new version. `counts`
-        (numbers, nested) is added to the ledger of the pull. For a page that is mapped already, nothing happens.
+        (numbers, nested) is added to the ledger of the pull. For pages that are mapped already, nothing happens.
         `ended` are ends of resources, by twin (`None`: they belonged to none); what is not there is not ended, and how
         many were is counted beside the ledger ("retracted").
         """
         ended = ended or {}
+        numbers = [page_numbers] if isinstance(page_numbers, int) else list(page_numbers)
         if any(r.source != pull.source for part in (*writes.values(), unlinked, *ended.values()) for r in part):
             raise ValueError("a page holds resources of its own source only")
         with self.transaction() as work:
             session = work.session
             row = session.get(PullRow, pull.id)
-            page = (col(PageRow.pull) == pull.id, col(PageRow.number) == page_number)
-            mapped = session.exec(select(PageRow.mapped).where(*page)).first()
-            if mapped or (row is not None and row.state == "done"):
+            pages = (col(PageRow.pull) == pull.id, col(PageRow.number).in_(numbers))
+            mapped = list(session.exec(select(PageRow.mapped).where(*pages)).all())
+            if any(mapped) or (row is not None and row.state == "done"):
+                if not all(mapped):
+                    raise Misuse(
+                        "Two pulls from one source ran at the same time.", hint="Let one end, then run it again."
+                    )
                 return Changes()
-            if row is None or mapped is None:
+            if row is None or len(mapped) != len(set(numbers)):
                 raise ValueError("only a landed page can be mapped")
             work.record(events)
-            session.exec(update(PageRow).where(*page).values(mapped=True))
+            session.exec(update(PageRow).where(*pages).values(mapped=True))
             changes = self._append(session, pull.source, writes, unlinked, now, ended)
             told = {**counts, "retracted": changes.retracted} if changes.retracted else counts
-            self._count_pages(session, pull.id, pull.source, told)
+            self._count_pages(session, pull.id, pull.source, told, len(numbers))
             return changes
 
     def _append(
@@ -114,7 +120,8 @@ class Blocks(Pulls):
             writing.add_blocks(owners[twin], twin, fresh)
             writing.add_counts(twin, counts.get(twin), fresh)
             changed[twin] = owners[twin].version + 1
-            self._remembered.keep(twin, changed[twin], held[twin])
+            self._remembered.keep(twin, changed[twin], held[twin], may_lighten=True)
+            strays.expect([f.entry.name for f in fresh])
             moved += [_end_of(f.resource) for f in fresh if not f.resource.ended and f.entry.name in strays]
             retracted += sum(f.resource.ended for f in fresh)
             stored += sum(not f.resource.ended for f in fresh)
@@ -125,7 +132,7 @@ class Blocks(Pulls):
             session.exec(
                 update(SourceKeyRow).where(col(SourceKeyRow.source) == source).values(version=home.version + 1)
             )
-            self._remembered.keep(_stray(source), home.version + 1, strays)
+            self._remembered.keep(_stray(source), home.version + 1, strays, may_lighten=True)
             stored += sum(not f.resource.ended for f in astray)
             retracted += sum(bool(f.resource.retracted) for f in astray)
         writing.write(session)
@@ -134,7 +141,7 @@ class Blocks(Pulls):
 
     def _owners(self, session: Session, twins: Iterable[str]) -> dict[str, Owner]:
         owners = {}
-        for names in _batches(twins):
+        for names in batches(twins):
             rows = session.connection().execute(_OWNERS, {"names": names})
             owners.update({twin: self._owner(session, twin, version, key) for twin, version, key in rows})
         return owners
@@ -145,19 +152,32 @@ class Blocks(Pulls):
 
     def _held(self, session: Session, owners: Iterable[Owner]) -> dict[str, Contents]:
         """Say what each twin holds now: remembered, or read from the contents of its blocks."""
-        return {owner.name: self._contents(session, owner, owner.name, BlockRow.twin == owner.name) for owner in owners}
+        return {
+            owner.name: self._contents(
+                session, owner, owner.name, partial(self._twin_key, twin=owner.name), BlockRow.twin == owner.name
+            )
+            for owner in owners
+        }
 
     def _held_unlinked(self, session: Session, owner: Owner) -> Contents:
-        return self._contents(
-            session, owner, _stray(owner.name), col(BlockRow.twin).is_(None), BlockRow.source == owner.name
-        )
+        which = (col(BlockRow.twin).is_(None), BlockRow.source == owner.name)
+        return self._contents(session, owner, _stray(owner.name), partial(self._source_key, source=owner.name), *which)
 
-    def _contents(self, session: Session, owner: Owner, name: str, *which: Any) -> Contents:
+    def _contents(
+        self, session: Session, owner: Owner, name: str, key: Callable[[Session], SealingKey], *which: Any
+    ) -> Contents:
+        def again() -> list[bytes]:
+            """Read them once more, in whatever operation that is: neither its session nor a key is kept for it."""
+            with self._reading() as later:
+                opened = key(later)
+                return [open_contents(opened, block) for block in blocks(later, *which, contents=True)]
+
         known = self._remembered.get(name, owner.version)
         if known is None:
             found = blocks(session, *which, contents=True) if owner.version else []  # at version 0 nothing is there
             known = Contents(open_contents(owner.key, block) for block in found)
             self._remembered.keep(name, owner.version, known)
+        known.again = again
         return known
 
 
@@ -165,15 +185,10 @@ def _end_of(resource: StoredResource) -> StoredResource:
     return StoredResource(resource.source, resource.key, resource.fhir_version, b"", (), moved=True)
 
 
-def _batches(names: Iterable[str]) -> Iterator[list[str]]:
-    every = list(names)
-    return (every[at : at + _AT_ONCE] for at in range(0, len(every), _AT_ONCE))
-
-
 def _counts(session: Session, source: str, twins: Iterable[str]) -> dict[str, tuple[int, int, int]]:
     """Say how much each twin has of a source so far: resources, facts, refusals."""
     found: dict[str, tuple[int, int, int]] = {}
-    for names in _batches(twins):
+    for names in batches(twins):
         rows = session.connection().execute(_SO_FAR, {"of_source": source, "names": names})
         found.update((twin, (resources, facts, refusals)) for twin, resources, facts, refusals in rows)
     return found

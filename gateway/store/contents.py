@@ -11,17 +11,22 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, get_args
 
+import numpy as np
+
 from gateway.pull.page import Why
+from gateway.store.hashes import Hashes, Run
 from gateway.store.values import StoredResource
+from mappers.facts import Fact, Refusal
 
 __all__ = ["Contents", "Entry", "Remembered", "entry_of", "name_of", "pack", "unpack"]
 
 _RECORD = struct.Struct(">16s16sII")
 _HASH_BYTES = 16
 _REMEMBERED = 100 * 1024 * 1024  # bytes
+_MUCH = 2 * 1024 * 1024  # of them; beyond it, owners of whom only new resources came are lightened
 _ENTRY_BYTES = 250  # of an unpacked entry, about
 _ASKED = 64  # names, after which unpacking all is cheaper than searching
 
@@ -49,24 +54,53 @@ class Contents:
     """The current entry of each resource of an owner, by name.
 
     What is stored stays packed, and a name is searched in it: a value that comes by itself asks for one of tens of
-    thousands. Once much has been asked, as a pull does, it is unpacked.
+    thousands. Once much has been asked, as a pull does, it is unpacked. Where only new names come, as in a first pull,
+    half a hash of each name is enough to see it (`lighten`); what is there is read again once one of them comes again.
     """
 
-    __slots__ = ("_asked", "_entries", "_packed")
+    __slots__ = ("_absent", "_asked", "_entries", "_halves", "_packed", "again", "is_needed")
 
     def __init__(self, packed: Iterable[bytes] = ()) -> None:
         """Begin with the packed contents of an owner's blocks, oldest first."""
         self._packed = list(packed)
         self._entries: dict[bytes, Entry] = {}  # newer than what is packed
+        self._halves: Hashes | None = None  # of names that are neither packed here nor entries
+        self._absent: frozenset[bytes] = frozenset()  # names that were seen not to be among them
         self._asked = 0
+        self.again: Callable[[], Iterable[bytes]] = tuple  # how to read the packed contents again
+        self.is_needed = False  # a name that was asked for was there
 
     @property
     def bytes_held(self) -> int:
         """About how much memory this takes."""
-        return sum(map(len, self._packed)) + _ENTRY_BYTES * len(self._entries)
+        return sum(map(len, self._packed)) + _ENTRY_BYTES * len(self._entries) + 8 * len(self._halves or ())
+
+    def lighten(self) -> None:
+        """Keep half a hash of each name, and forget all else."""
+        names = [entry.name for packed in self._packed for entry in unpack(packed)] + list(self._entries)
+        self._halves = self._halves or Hashes()
+        self._halves.add(_halves(names))
+        self._packed, self._entries, self._absent = [], {}, frozenset()
+
+    def expect(self, names: Sequence[bytes]) -> None:
+        """Say which names will be asked for, so that what is needed for it is there."""
+        if self._halves is None or not names:
+            return
+        if self._halves.has(_halves(names)).any():
+            self._halves = None
+            self._packed, self._asked = list(self.again()), 0
+        else:
+            self._absent = frozenset(names)
 
     def get(self, name: bytes) -> Entry | None:
-        """Return the current entry of a name, `None` where there is none."""
+        """Return the current entry of a name, `None` where there is none. It is quicker for those that are expected."""
+        if self._halves is not None and name not in self._absent:
+            self.expect((name,))
+        found = self._find(name)
+        self.is_needed = self.is_needed or found is not None
+        return found
+
+    def _find(self, name: bytes) -> Entry | None:
         found = self._entries.get(name)
         if found is not None or not self._packed:
             return found
@@ -87,13 +121,13 @@ class Contents:
 
 def entry_of(resource: StoredResource) -> Entry:
     """Make the entry of a resource."""
-    facts = sum(1 for _ in resource.facts)
-    return Entry(
-        name_of(resource.source, resource.key),
-        resource.fingerprint()[:_HASH_BYTES],
-        facts,
-        sum(1 for _ in resource.refusals),
-    )
+    facts = refusals = 0
+    for outcome in resource.outcomes:
+        if isinstance(outcome, Fact):
+            facts += 1
+        elif isinstance(outcome, Refusal):
+            refusals += 1
+    return Entry(name_of(resource.source, resource.key), resource.fingerprint()[:_HASH_BYTES], facts, refusals)
 
 
 def name_of(source: str, key: str) -> bytes:
@@ -109,6 +143,10 @@ def pack(entries: Iterable[Entry]) -> bytes:
 def unpack(data: bytes) -> Iterator[Entry]:
     """Read what `pack` wrote."""
     return (Entry(*record) for record in _RECORD.iter_unpack(data))
+
+
+def _halves(names: Sequence[bytes]) -> Run:
+    return np.frombuffer(b"".join(names), dtype=np.int64)[::2]
 
 
 def _search(packed: bytes, name: bytes) -> Entry | None:
@@ -141,9 +179,11 @@ class Remembered:
         self._owners.move_to_end(owner)
         return found.contents
 
-    def keep(self, owner: str, version: int, contents: Contents) -> None:
+    def keep(self, owner: str, version: int, contents: Contents, *, may_lighten: bool = False) -> None:
         """Remember an owner, and forget those that were not used for longest."""
         before = self._owners.pop(owner, None)
+        if may_lighten and not contents.is_needed and self._size > _MUCH:
+            contents.lighten()
         size = contents.bytes_held
         self._size += size - (before.size if before else 0)
         self._owners[owner] = _Holding(version, size, contents)

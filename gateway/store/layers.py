@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -74,10 +74,15 @@ def block_place(
 
     A merged one is bound to where it begins, too.
     """
-    row = f"{number}:{version}:{created.astimezone(UTC).isoformat()}"
+    row = f"{number}:{version}:{_utc(created)}"
     if begun is not None:
         row += f" since {first}:{begun.astimezone(UTC).isoformat()}"
     return Place("block", row, column)
+
+
+@lru_cache(maxsize=16)
+def _utc(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat()
 
 
 def blocks(session: Session, *which: Any, contents: bool = False, sealed: bool = False) -> list[Block]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +16,9 @@ from gateway.store.audited import Audited
 from gateway.store.tables import SourceKeyRow, TwinRow
 from security.vault import SealingKey, WrappedKey
 
-__all__ = ["Owner", "Owners"]
+__all__ = ["Owner", "Owners", "batches"]
+
+_AT_ONCE = 5_000  # names in one statement; SQLite takes 32,766
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class Owner:
 
 
 _KEY_OF_TWIN = select(TwinRow.key).where(col(TwinRow.id) == bindparam("name"))
+_KEYS_OF_TWINS = select(TwinRow.id, TwinRow.key).where(col(TwinRow.id).in_(bindparam("names", expanding=True)))
 _KEY_OF_SOURCE = select(SourceKeyRow.key).where(col(SourceKeyRow.source) == bindparam("name"))
 
 
@@ -35,11 +39,23 @@ class Owners(Audited):
     """Makes and opens the keys of twins and sources."""
 
     def _make_twin(self, session: Session, now: datetime) -> str:
+        row = self._new_twin(session, now)
+        session.add(TwinRow(**row))
+        session.flush()
+        return str(row["id"])
+
+    def _new_twin(self, session: Session, now: datetime) -> dict[str, Any]:
+        """Draw a twin and its key; returns its row."""
         twin = str(uuid4())
         key = self._vault.new_key(_twin(twin))
-        session.add(TwinRow(id=twin, created=now, updated=now, version=0, key=key))
-        session.flush()
-        return twin
+        self._open(session, _twin(twin), key)
+        return {"id": twin, "created": now, "updated": now, "version": 0, "key": key}
+
+    def _open_keys(self, session: Session, twins: Iterable[str]) -> None:
+        """Open the keys of many twins, which are about to be used."""
+        for names in batches(twins):
+            for twin, key in session.connection().execute(_KEYS_OF_TWINS, {"names": names}):
+                self._open(session, _twin(twin), key)
 
     def _owner(self, session: Session, twin: str, version: int, key: bytes) -> Owner:
         return Owner(twin, version, self._open(session, _twin(twin), key))
@@ -78,6 +94,12 @@ class Owners(Audited):
             key = self._vault.new_key(_source(source))
             session.add(SourceKeyRow(source=source, created=now, version=0, key=key))
             session.flush()
+
+
+def batches(names: Iterable[str]) -> Iterator[list[str]]:
+    """Cut names into lists that one statement takes."""
+    every = list(names)
+    return (every[at : at + _AT_ONCE] for at in range(0, len(every), _AT_ONCE))
 
 
 def _opened(session: Session) -> dict[str, SealingKey]:

@@ -18,7 +18,10 @@ from mappers.identity import Person
 from security.errors import Misuse, UnknownName
 from security.vault import Place
 
-__all__ = ["People", "person_place"]
+__all__ = ["People", "Told", "person_place"]
+
+Told = dict[tuple[str, str], Person]
+"""What is told of one twin, by source and hashed patient."""
 
 _read_person = msgspec.msgpack.Decoder(Person)
 _VERSION: Any = select(TwinRow.version).where(col(TwinRow.id) == bindparam("of_twin"))
@@ -115,11 +118,18 @@ class People(Owners):
         return [_summary(row, parts.get(row.id, [])) for row in rows]
 
     def _persons(self, session: Session, twin: str) -> tuple[Person, ...]:
+        return tuple(self._told(session, twin).values())
+
+    def _told(self, session: Session, twin: str) -> Told:
+        """Open what is told of a twin, by source and hashed patient."""
         key = self._twin_key(session, twin)
         rows = session.exec(
             select(PersonRow).where(PersonRow.twin == twin).order_by(PersonRow.source, PersonRow.patient)
         ).all()
-        return tuple(_read_person.decode(key.open(row.sealed, person_place(row.source, row.patient))) for row in rows)
+        return {
+            (row.source, row.patient): _read_person.decode(key.open(row.sealed, person_place(row.source, row.patient)))
+            for row in rows
+        }
 
     def _patient(self, source: str, patient: str) -> str:
         return self._blind.of(f"patient of {source}", patient)

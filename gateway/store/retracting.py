@@ -98,6 +98,7 @@ class Retracting(History):
                 owner = self._owners(session, [twin])[twin]
                 contents = self._held(session, [owner])[twin]
                 which = (BlockRow.twin == twin,)
+            contents.expect(list(names))
             wanted = {name for name in names if (entry := contents.get(name)) is not None and not entry.ended}
             for block in reversed(blocks(session, *which, contents=True) if wanted else []):
                 here = {entry.name for entry in unpack(open_contents(owner.key, block))} & wanted

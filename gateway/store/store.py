@@ -12,8 +12,8 @@ from sqlalchemy import Connection, insert, inspect, text
 from sqlmodel import Session, SQLModel
 
 from gateway.store.database import faults, open_engine
+from gateway.store.enrolling import Enrolling
 from gateway.store.lanes import Lanes
-from gateway.store.merging import Merging
 from gateway.store.outbox import Outbox
 from gateway.store.runs import Runs
 from gateway.store.states import States
@@ -27,13 +27,13 @@ __all__ = ["Store"]
 _ARRIVAL = "arrival"  # until schema 2
 
 
-class Store(Lanes, Merging, Runs, States, Outbox):
+class Store(Lanes, Enrolling, Runs, States, Outbox):
     """Pulls, twins, runs, deliveries and the audit log of one installation.
 
-    Its parts: `pulls` and `blocks` write what is asked of EHRs, `lanes` what comes by itself, `people` and `merging`
-    know who it is about, `history` reads it, `retracting` ends it, `runs`, `states` and `outbox` keep what we make of
-    it, `audited` records it all. A write takes the events that describe it, and is durable together with them when its
-    method returns.
+    Its parts: `pulls` and `blocks` write what is asked of EHRs, `lanes` what comes by itself, `people`, `merging` and
+    `enrolling` know who it is about, `history` reads it, `retracting` ends it, `runs`, `states` and `outbox` keep what
+    we make of it, `audited` records it all. A write takes the events that describe it, and is durable together with
+    them when its method returns.
     """
 
     @classmethod

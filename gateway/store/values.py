@@ -36,9 +36,10 @@ DeliveryState = Literal["proposed", "sending", "sent", "failed"]
 StateKind = Literal["track", "skill", "warnings", "ensemble"]
 
 _fingerprint = msgspec.msgpack.Encoder()
+_sha256 = hashlib.sha256
 
 
-class StoredResource(msgspec.Struct, frozen=True, omit_defaults=True):
+class StoredResource(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One resource as received, and what was understood of it. All of it is patient data; it is stored sealed.
 
     `key` names the resource within its source and stays the same over its versions (`mappers.facts.Origin.resource`).
@@ -85,7 +86,7 @@ class StoredResource(msgspec.Struct, frozen=True, omit_defaults=True):
         """
         meaning = [_meaning(outcome) for outcome in self.outcomes]
         told = (self.moved, meaning, self.retracted) if self.retracted else (self.moved, meaning)
-        return hashlib.sha256(hashlib.sha256(self.raw).digest() + _fingerprint.encode(told)).digest()
+        return _sha256(_sha256(self.raw).digest() + _fingerprint.encode(told)).digest()
 
 
 def _meaning(outcome: Outcome) -> tuple[object, ...]:

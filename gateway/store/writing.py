@@ -50,8 +50,9 @@ def pick_fresh(resources: Iterable[StoredResource], held: Contents) -> list[Fres
     What is not there, or ended before, is not ended again.
     """
     fresh = []
-    for resource in resources:
-        entry = entry_of(resource)
+    stated = [(resource, entry_of(resource)) for resource in resources]
+    held.expect([entry.name for _, entry in stated])
+    for resource, entry in stated:
         before = held.get(entry.name)
         if resource.ended and (before is None or before.ended):
             continue

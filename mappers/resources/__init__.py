@@ -57,10 +57,10 @@ def map_resource(resource: Json, version: FhirVersion, origin: Origin, linked: M
         return [Refusal("unused-link", origin)]
     if is_simulated(resource):
         return [Refusal("simulated", origin)]
-    contained = _contained(resource)
-    inside = {f"#{text(each.get('id'))}": each for each in contained}
+    contained = objects(resource["contained"]) if "contained" in resource else []
     found: Mapping[str, Json] = linked
-    if inside:
+    if contained:
+        inside = {f"#{text(each.get('id'))}": each for each in contained}
         found = ChainMap(inside, linked)  # type: ignore[arg-type]  # ChainMap writes to the first only, and we only read
     sheet = Sheet(to_r4(resource, version), origin, found)
     outcomes = list(_outcomes(sheet, resource))
@@ -85,10 +85,6 @@ def _outcomes(sheet: Sheet, resource: Json) -> Iterator[Outcome]:
         yield sheet.refuse("no-subject")
     else:
         yield from mapper(sheet)
-
-
-def _contained(resource: Json) -> list[Json]:
-    return objects(resource.get("contained"))
 
 
 def _statements_inside(sheet: Sheet, contained: list[Json], version: FhirVersion) -> list[Outcome]:

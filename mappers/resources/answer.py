@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
+import msgspec
+
 from mappers.analytes import find_analytes
-from mappers.codes import SYSTEM, codings, first_standard, words
+from mappers.codes import SYSTEM, Concept, first_standard
+from mappers.codes import read_concept as read_codings
 from mappers.concepts import name_of
 from mappers.elements import text
 from mappers.facts import Coding, Quantity, Value
@@ -17,8 +20,7 @@ __all__ = ["Answer", "read_boolean", "read_concept", "read_text"]
 _MEANINGLESS: Final = frozenset({SYSTEM["null-flavor"], SYSTEM["absent-reason"]})
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What was measured or asked, and what came out; `problem` is a reason why a part of it is missing."""
 
     name: str
@@ -29,32 +31,40 @@ class Answer:
     problem: str = ""
 
 
-def read_concept(value: Any, found: list[Coding]) -> Answer | str:
+def read_concept(value: Any, found: Concept) -> Answer | str:
     """Read a coded answer, or the reason why it is none: the code that others understand, else any, else the text."""
-    answers = codings(value)
+    told = read_codings(value)
+    answers = told.codings
     meant = first_standard(answers) or next((a for a in answers if a.system and a.system not in _MEANINGLESS), None)
     if meant is None and any(a.system in _MEANINGLESS for a in answers):
         return "absent-reason"
-    return _answer(meant or words(value) or None, found)
+    return _answer(meant or told.text or None, found)
 
 
-def read_text(value: Any, found: list[Coding]) -> Answer | str:
+def read_text(value: Any, found: Concept) -> Answer | str:
     """Read an answer in words."""
     return _answer(text(value) or None, found) if isinstance(value, str) else "bad-value"
 
 
-def read_boolean(value: Any, found: list[Coding]) -> Answer | str:
+def read_boolean(value: Any, found: Concept) -> Answer | str:
     """Read a yes or no."""
     return _answer(value, found) if isinstance(value, bool) else "bad-value"
 
 
-def _answer(value: Value, found: list[Coding]) -> Answer | str:
+def _answer(value: Value, found: Concept) -> Answer | str:
+    named = _name_of(found)
     if value is None:
         return "no-value"
-    named = name_of("measurement", found)
+    return Answer(*named, value) if named else "unknown-code"
+
+
+@lru_cache(maxsize=8192)
+def _name_of(found: Concept) -> tuple[str, Coding] | None:
+    """Say what was asked, and the coding that says it."""
+    named = name_of("measurement", found.codings)
     if named:
-        return Answer(*named, value)
-    for analyte, coding in find_analytes(found):
-        return Answer(analyte.name, coding, value)
-    code = first_standard(found)
-    return Answer("", code, value) if code else "unknown-code"
+        return named
+    for analyte, coding in find_analytes(found.codings):
+        return analyte.name, coding
+    code = first_standard(found.codings)
+    return ("", code) if code else None

@@ -35,7 +35,7 @@ def map_encounter(sheet: Sheet) -> Iterator[Outcome]:
 
 def _visit(sheet: Sheet, status: str, span: Span) -> Outcome:
     setting = {"coding": objects(sheet.body.get("class"))[:1]}
-    classes = [coding for coding in codings(setting) if is_standard(coding)]
+    classes = tuple(coding for coding in codings(setting) if is_standard(coding))
     types = [concept for concept in objects(sheet.body.get("type")) if any(map(is_standard, codings(concept)))]
     made = sheet.coded("encounter", types[0] if types else setting, status, span)
     if not isinstance(made, Fact):

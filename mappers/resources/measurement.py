@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from mappers.analytes import within
-from mappers.codes import codings, said, words
+from mappers.codes import Concept, read_concept
 from mappers.elements import Json, objects, reference, text
-from mappers.facts import Coding, Fact, Link, Outcome
-from mappers.resources.answer import Answer, read_boolean, read_concept, read_text
+from mappers.facts import Fact, Link, Outcome
+from mappers.resources.answer import Answer, read_boolean, read_text
+from mappers.resources.answer import read_concept as read_answer
 from mappers.resources.quantity import read_integer, read_quantity
 from mappers.resources.series import read_series
 from mappers.resources.sheet import MAPPING, Sheet, Span, is_about_another, modifier_problem, read_span
@@ -18,11 +19,11 @@ __all__ = ["map_observation"]
 
 KNOWN: Final = frozenset({"preliminary", "final", "amended", "corrected"})  # of FHIR R4 observation-status
 
-_READERS: Final[Mapping[str, Callable[[Any, list[Coding]], Answer | str]]] = {
+_READERS: Final[Mapping[str, Callable[[Any, Concept], Answer | str]]] = {
     "valueQuantity": read_quantity,
     "valueInteger": read_integer,
     "valueSampledData": read_series,
-    "valueCodeableConcept": read_concept,
+    "valueCodeableConcept": read_answer,
     "valueString": read_text,
     "valueBoolean": read_boolean,
 }
@@ -50,7 +51,7 @@ def map_observation(sheet: Sheet) -> Iterator[Outcome]:
 
 def _results(sheet: Sheet, status: str, span: Span) -> Iterator[Outcome]:
     body = sheet.body
-    components = objects(body.get("component"))
+    components = objects(body["component"]) if "component" in body else []
     value = _value_of(body)
     if value:
         yield from _result(sheet, body, value, "", status=status, span=span)
@@ -71,41 +72,42 @@ def _results(sheet: Sheet, status: str, span: Span) -> Iterator[Outcome]:
 
 def _value_of(part: Json) -> str:
     """Return the name of the value[x] that is there, "" where there is none."""
-    return next((e for e in part if e.startswith("value") and e != "value" and part[e] is not None), "")
+    for element in part:
+        if element.startswith("value") and element != "value" and part[element] is not None:
+            return element
+    return ""
 
 
 def _result(sheet: Sheet, part: Json, element: str, path: str, *, status: str, span: Span) -> Iterator[Outcome]:
     """Yield the fact in one value, or refuse it."""
-    concept, value = part.get("code"), part.get(element)
-    told = codings(concept)
-    found = within(codings(sheet.body.get("code")), told) if path else told
+    told, value = read_concept(part.get("code")), part.get(element)
+    found = within(read_concept(sheet.body.get("code")), told) if path else told
     if not element:
-        reasons = codings(part.get("dataAbsentReason"))
+        reasons = read_concept(part.get("dataAbsentReason")).codings
         yield sheet.refuse("absent-reason" if reasons else "no-value", reasons[0].code if reasons else "", path)
         return
-    if not found:
-        yield sheet.refuse("conflicting-codes" if told else "no-code", words(concept), path)
+    if not found.codings:
+        yield sheet.refuse("conflicting-codes" if told.codings else "no-code", told.text, path)
         return
     read = _READERS.get(element)
     made = read(value, found) if read else "unsupported-value"
     if isinstance(made, str):
         yield sheet.refuse(made, _spoken(value), path)
         return
-    spoken = words(concept)
-    yield Fact(
-        kind="measurement",
-        name=made.name,
-        code=made.code,
-        value=made.value,
-        when=span.when,
-        until=span.until,
-        status=status,
-        origin=sheet.at(path),
-        mapping=MAPPING,
-        said=said(concept, made.code),
-        text="" if spoken == made.code.display else spoken,
-        original=made.original,
-        period_ms=made.period_ms,
+    yield Fact(  # by place: by name takes twice the time
+        "measurement",
+        made.name,
+        made.code,
+        made.value,
+        span.when,
+        status,
+        sheet.at(path),
+        MAPPING,
+        span.until,
+        told.said(made.code),
+        told.words(made.code),
+        made.original,
+        made.period_ms,
     )
     if made.problem:
         yield sheet.refuse(made.problem, path=f"{path}.{element}".lstrip("."))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from mappers.analytes import Analyte, find_analytes, to_canonical
+from mappers.codes import Concept
 from mappers.elements import number, objects, text
 from mappers.facts import Coding, Quantity
 from mappers.resources.answer import Answer
@@ -16,17 +18,18 @@ __all__ = ["measured", "read_integer", "read_quantity"]
 COMPARATORS: Final = frozenset({"", "<", "<=", ">=", ">"})  # FHIR R4 quantity-comparator
 
 
-def measured(found: list[Coding]) -> list[tuple[Analyte, Coding]] | str:
+@lru_cache(maxsize=8192)
+def measured(found: Concept) -> list[tuple[Analyte, Coding]] | str:
     """Say what codes measure. Several are fine if they mean one thing (a general and a special code)."""
-    analytes = find_analytes(found)
+    analytes = find_analytes(found.codings)
     if not analytes:
         return "unknown-code"
     return analytes if len({analyte.name for analyte, _ in analytes}) == 1 else "conflicting-codes"
 
 
-def read_quantity(value: Any, found: list[Coding]) -> Answer | str:
+def read_quantity(value: Any, found: Concept) -> Answer | str:
     """Read a Quantity. What was sent is kept as `original` where more than the spelling of the unit changed."""
-    quantity = next(iter(objects(value)), {})
+    quantity = value if isinstance(value, dict) else next(iter(objects(value)), {})
     analytes = measured(found)
     if isinstance(analytes, str):
         return analytes
@@ -39,7 +42,7 @@ def read_quantity(value: Any, found: list[Coding]) -> Answer | str:
     return _convert(told, comparator, *units_of(quantity), analytes)
 
 
-def read_integer(value: Any, found: list[Coding]) -> Answer | str:
+def read_integer(value: Any, found: Concept) -> Answer | str:
     """Read a whole number, which has no unit in FHIR: a score or a count, and nothing that is measured in a unit."""
     analytes = measured(found)
     if isinstance(analytes, str):

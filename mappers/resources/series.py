@@ -6,8 +6,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from mappers.analytes import Analyte, step_to
+from mappers.codes import Concept
 from mappers.elements import number, objects
-from mappers.facts import Coding, Quantity
+from mappers.facts import Quantity
 from mappers.resources.answer import Answer
 from mappers.resources.quantity import measured
 from mappers.units import Step, convert, units_of
@@ -17,7 +18,7 @@ __all__ = ["read_series"]
 GAPS: Final = frozenset({"E", "L", "U"})  # FHIR R4 SampledData.data: error, below and above the limits of detection
 
 
-def read_series(value: Any, found: list[Coding]) -> Answer | str:
+def read_series(value: Any, found: Concept) -> Answer | str:
     """Read SampledData of one dimension: value = origin + sample * factor, converted to the canonical unit.
 
     Samples that cannot be are gaps, and the answer says so ("implausible"); the others count.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
-from mappers.codes import SYSTEM, codings, current_system, first_standard, said, words
+from mappers.codes import SYSTEM, Concept, codings, current_system, first_standard, read_concept
 from mappers.concepts import name_of
 from mappers.elements import Json, objects, reference, text
-from mappers.facts import Fact, Kind, Origin, Refusal, Value
+from mappers.facts import Coding, Fact, Kind, Origin, Refusal, Value
 from mappers.rows import read_table
 from mappers.when import When, read_when
 
@@ -35,8 +35,7 @@ _MODIFIERS: Final = {row["url"]: row["yes"] for row in _TABLE["modifier"]}
 _ELEMENTS: Final[Mapping[str, Mapping[str, str]]] = _TABLE["elements"]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, gc=False):
     """From when to when; `problem` is a reason where a time stands there that is none."""
 
     when: When | None = None
@@ -45,8 +44,10 @@ class Span:
     said: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
+_NO_SPAN: Final = Span()
+
+
+class Sheet(msgspec.Struct, frozen=True):
     """One resource. `linked` maps a reference, as written, to the resource that it names, contained ones included."""
 
     body: Json
@@ -57,8 +58,8 @@ class Sheet:
         """Say where a part of the resource stands."""
         if not path:
             return self.origin
-        whole = f"{self.origin.path}.{path}" if self.origin.path else path
-        return msgspec.structs.replace(self.origin, path=whole)
+        o = self.origin
+        return Origin(o.source, o.type, o.id, o.version, o.place, f"{o.path}.{path}" if o.path else path)
 
     def refuse(self, reason: str, said: object = "", path: str = "") -> Refusal:
         """Refuse the resource, or a part of it."""
@@ -68,12 +69,11 @@ class Sheet:
         self, kind: Kind, concept: Any, status: str, span: Span, *, value: Value = None, note: str = ""
     ) -> Fact | Refusal:
         """Make a fact of something coded (a condition, a medicine …); its name is "" where the tables have none."""
-        found = codings(concept)
-        named = name_of(kind, found)
-        name, code = named if named else ("", first_standard(found))
+        told = read_concept(concept)
+        name, code = _name_of(kind, told)
         if code is None:
-            return self.refuse("unknown-code" if found else "no-code", words(concept))
-        spoken = note or words(concept)
+            return self.refuse("unknown-code" if told.codings else "no-code", told.text)
+        spoken = note or told.text
         return Fact(
             kind=kind,
             name=name,
@@ -84,24 +84,34 @@ class Sheet:
             status=status,
             origin=self.origin,
             mapping=MAPPING,
-            said=said(concept, code),
+            said=told.said(code),
             text="" if spoken == code.display else spoken,
         )
 
 
+@lru_cache(maxsize=8192)
+def _name_of(kind: Kind, concept: Concept) -> tuple[str, Coding | None]:
+    return name_of(kind, concept.codings) or ("", first_standard(concept.codings))
+
+
 def read_span(body: Json, stem: str) -> Span:
     """Read a time of any type ("effective" is effectiveDateTime …). A period without a start has no time."""
-    for element in (f"{stem}DateTime", f"{stem}Instant"):
-        if (told := body.get(element)) is not None:
-            when = read_when(told)
-            return Span(when) if when else Span(problem="bad-date", said=text(told))
-    for period in objects(body.get(f"{stem}Period"))[:1]:
+    date_time, instant, period_, timing_ = _elements_of(stem)
+    if (told := body.get(date_time)) is not None or (told := body.get(instant)) is not None:
+        when = read_when(told)
+        return Span(when) if when else Span(problem="bad-date", said=text(told))
+    for period in objects(body.get(period_))[:1]:
         return read_period(period)
-    for timing in objects(body.get(f"{stem}Timing"))[:1]:
+    for timing in objects(body.get(timing_))[:1]:
         events = timing.get("event")
         if isinstance(events, list) and len(events) == 1:
             return read_span({"eventDateTime": events[0]}, "event")
-    return Span()
+    return _NO_SPAN
+
+
+@lru_cache(maxsize=64)
+def _elements_of(stem: str) -> tuple[str, str, str, str]:
+    return f"{stem}DateTime", f"{stem}Instant", f"{stem}Period", f"{stem}Timing"
 
 
 def read_period(period: Json) -> Span:
@@ -124,6 +134,8 @@ def code_in(concept: Any, system: str) -> str:
 def is_simulated(body: Json) -> bool:
     """Say whether a model or an AI made it: the security label AIAST, or our own tag."""
     for meta in objects(body.get("meta"))[:1]:
+        if "security" not in meta and "tag" not in meta:
+            return False
         for label in objects(meta.get("security")):
             if (
                 label.get("code") == "AIAST"
@@ -138,10 +150,11 @@ def is_simulated(body: Json) -> bool:
 
 def is_about_another(body: Json) -> bool:
     """Say whether its focus is not the patient of record: Observation.focus (from R4 on), Procedure.focus (R5)."""
-    subject = reference(body.get("subject"))
-    if any(reference(focus) != subject for focus in objects(body.get("focus"))):
-        return True
-    return any(text(e.get("url")).endswith("focal-subject") for e in objects(body.get("extension")))
+    if "focus" in body:
+        subject = reference(body.get("subject"))
+        if any(reference(focus) != subject for focus in objects(body["focus"])):
+            return True
+    return "extension" in body and any(text(e.get("url")).endswith("focal-subject") for e in objects(body["extension"]))
 
 
 def modifier_problem(body: Json) -> str:
@@ -151,7 +164,9 @@ def modifier_problem(body: Json) -> str:
     for element, reason in _ELEMENTS.get(text(body.get("resourceType")), {}).items():
         if body.get(element) not in (None, False):
             return reason
-    for extension in objects(body.get("modifierExtension")):
+    if "modifierExtension" not in body:
+        return ""
+    for extension in objects(body["modifierExtension"]):
         answers = set(_answers(extension, 4))
         if answers == {False} and extension.get("url") in _MODIFIERS:
             continue

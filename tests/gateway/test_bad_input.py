@@ -241,6 +241,7 @@ def test_a_token_that_ends_in_mid_paging_is_renewed(tmp_path):
     private, public = new_key()
     ehr.smart.register("us", json.loads(public))
     (tmp_path / "ward.jwk").write_text(private)
+    (tmp_path / "ward.jwk").chmod(0o600)
     ehr.misbehaviours.add(Misbehaviour("expired-token", type="Observation", after=2, times=1))
     with serve([ehr]) as [base]:
         (tmp_path / "twin.toml").write_text(

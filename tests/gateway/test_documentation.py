@@ -7,12 +7,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from gateway.cli import main
 from gateway.neighbours import OURS
-from gateway.pull.page import STOPS
+from gateway.pull.page import STOPS, Sign
 from gateway.settings import Settings, SourceSettings, StreamSettings, WarningSettings, load_settings
 from security.errors import BadSettings
 
@@ -22,6 +23,8 @@ COMMANDS += ["profile", "versions", "diff"]
 COMMANDS += ["forecast", "what-if", "compare", "rehearse", "glycaemia", "operate", "medicate"]
 COMMANDS += ["warnings check", "warnings list", "warnings ack", "warnings silence"]
 COMMANDS += ["audit list", "audit verify", "model list", "model show", "model check"]
+COMMANDS += ["init", "source add", "source list", "source show", "source remove", "source keys"]
+COMMANDS += ["source vendors"]
 COMMANDS += ["certificates list", "certificates show"]
 COMMANDS += ["model card", "model new", "hostile list", "hostile serve"]
 
@@ -58,11 +61,13 @@ def test_help_comes_without_the_heavy_libraries():
 def test_every_reason_for_stopping_is_documented():
     told = read("docs/pull.md")
     assert [stop for stop in STOPS if f"`{stop}`" not in told] == []
-    used = set()
-    for file in ("pull/crawl", "pull/folder", "absence"):
-        text = read(f"gateway/{file}.py")
-        used |= set(re.findall(r'_Stopped\("([a-z-]+)"\)|stopped = "([a-z-]+)"|, "(unfinished|many-absent)"\)', text))
-    assert {word for words in used for word in words if word} | {"denied", "refused"} == set(STOPS)
+    files = [*(ROOT / "gateway" / "pull").rglob("*.py"), ROOT / "gateway" / "absence.py"]
+    text = "".join(file.read_text("utf-8") for file in files if file.name != "page.py")
+    used = {
+        word for words in re.findall(r'Stopped\("([a-z-]+)"|stopped ?= "([a-z-]+)"', text) for word in words if word
+    }
+    assert used <= {*STOPS, *get_args(Sign)}
+    assert set(STOPS) <= set(re.findall(r'"([a-z-]+)"', text))
 
 
 def test_every_setting_is_documented():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +44,11 @@ def weight(number: int, patient: str = "p0", **changes: Any) -> Json:
         "valueQuantity": {"value": 70 + number, "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"},
         **changes,
     }
+
+
+def understood(outcomes: Iterable[Any]) -> list[str]:
+    """Say what was understood of a resource, but for the page or the line where it stood."""
+    return sorted(re.sub(r"place='[^']*'", "", str(each)) for each in outcomes)
 
 
 class Ward:

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+import random
+import re
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,3 +78,98 @@ def test_a_resource_cut_anywhere_is_refused(cut):
     with pytest.raises(Unreadable) as caught:
         read_json(PATIENT[:cut])
     assert caught.value.reason == "truncated"
+
+
+def letter_by_letter(raw: bytes) -> dict[str, Any] | str:
+    """Read as `read_json` has to, by the standard library and without any haste; or say why not."""
+
+    def one(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) != len(pairs):
+            raise OverflowError("duplicate-key")
+        return dict(pairs)
+
+    def whole(digits: str) -> int:
+        if len(digits) > 40:
+            raise OverflowError("bad-value")
+        return int(digits)
+
+    def deep(value: Any) -> int:
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        return 1 + max(map(deep, inner)) if inner else 0
+
+    def refuse(_: str) -> None:
+        raise ValueError
+
+    try:
+        value = json.loads(
+            raw.decode(), object_pairs_hook=one, parse_int=whole, parse_float=Decimal, parse_constant=refuse
+        )
+    except OverflowError as error:
+        return str(error)
+    except InvalidOperation:
+        return "bad-value"
+    except ValueError:
+        try:
+            msgspec.json.decode(raw)
+        except (ValueError, RecursionError) as error:
+            return "truncated" if "truncated" in str(error) else "not-json"
+        return "not-json"
+    if deep(value) > 64:
+        return "too-deep"
+    if re.search("[\ud800-\udfff]", json.dumps(value, ensure_ascii=False, default=str)):
+        return "not-json"
+    return value if isinstance(value, dict) and isinstance(value.get("resourceType"), str) else "not-fhir"
+
+
+def read(raw: bytes) -> dict[str, Any] | str:
+    try:
+        return read_json(raw)
+    except Unreadable as error:
+        return error.reason
+
+
+def same(one: object, other: object) -> bool:
+    return one == other and repr(one) == repr(other)  # 7.10 is 7.1 to Python
+
+
+PARTS = [
+    *(b"{", b"}", b"[", b"]", b":", b",", b" ", b"\n", b'"a"', b'"b"', b'"a":1', b'"b":"x"', b"true", b"null", b"NaN"),
+    *(b"1E3", b"7.10", b"-0", b"0.0", b"1e-7", b"1.0e400", b"9" * 39, b"9" * 40, b"-" + b"9" * 40, b"9" * 41),
+    *(b'"\\u00e9"', b'"\\ud800"', b'"\\ud83d\\ude00"', b'"\\/"', b'"\\n"', b'"\x7f"', b'"\x01"'),
+    *(b'"\xc3\xa9"', b'"\xff"', b'"\xed\xa0\x80"'),
+    *(b"[" * 63 + b"1" + b"]" * 63, b"[" * 64 + b"]" * 64, b"[" * 62 + b'{"a":1}' + b"]" * 62),
+]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=12))
+def test_the_quick_way_reads_and_refuses_what_the_slow_one_does(parts):
+    for raw in (b"".join(parts), b'{"resourceType":"Patient","x":%b}' % b"".join(parts)):
+        assert same(read(raw), letter_by_letter(raw)), raw
+    raw = b'{"resourceType":"Patient",%b}' % b",".join(b'"k%d":%b' % pair for pair in enumerate(parts))
+    assert same(read(raw), letter_by_letter(raw)), raw
+
+
+def test_a_key_that_hides_behind_longer_numbers_is_found():
+    """Written again, 1E3 is 1E+3: were lengths compared, six of them would pay for a pair that was dropped."""
+    hidden = b'{"resourceType":"Patient","a":1,"a":1,"b":[1E3,1E3,1E3,1E3,1E3,1E3]}'
+    assert read(hidden) == letter_by_letter(hidden) == "duplicate-key"
+
+
+PATIENTS = Path(__file__).parents[3] / "shared" / "data" / "patients"
+
+
+@pytest.mark.skipif(not PATIENTS.is_dir(), reason="the folder ../shared/data is not beside the project")
+@pytest.mark.parametrize("version", ["dstu2", "stu3", "r4"])
+def test_real_resources_are_read_as_ever_and_with_a_changed_byte_too(version):
+    chance = random.Random(version)  # noqa: S311 - not for secrets
+    bundle = json.loads(min((PATIENTS / version).glob("*.json"), key=lambda file: file.stat().st_size).read_bytes())
+    for entry in chance.sample(bundle["entry"], min(60, len(bundle["entry"]))):
+        raw = json.dumps(entry["resource"], indent=chance.choice((None, 2)), ensure_ascii=False).encode()
+        assert same(read(raw), letter_by_letter(raw))
+        for _ in range(20):
+            changed = bytearray(raw)
+            at = chance.randrange(len(raw))
+            changed[at : at + chance.randint(0, 2)] = chance.choice(
+                (b"", b'"', b"}", b"1", b",", b"\\", raw[: chance.randrange(40)])
+            )
+            assert same(read(bytes(changed)), letter_by_letter(bytes(changed))), bytes(changed)

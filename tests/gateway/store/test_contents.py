@@ -27,6 +27,37 @@ def test_packed_contents_are_a_dictionary(blocks, newer, unpacked):
         assert (name in contents) is (name in plain)
 
 
+@given(st.lists(st.lists(_entries, max_size=6), max_size=4), st.lists(_entries, max_size=3))
+def test_light_contents_are_a_dictionary_too(blocks, newer):
+    packed = list(map(pack, blocks))
+    plain = {entry.name: entry for block in blocks for entry in block}
+    contents = Contents(packed)
+    contents.again = lambda: packed
+    contents.lighten()
+    for entry in newer:
+        contents.expect([entry.name])
+        assert contents.get(entry.name) == plain.get(entry.name)
+        contents.note(entry)
+        plain[entry.name] = entry
+        packed.append(pack([entry]))
+        contents.lighten()
+    for name in [bytes([n]) * 16 for n in range(6)] + [b"ab" * 8, b"ba" * 8]:
+        assert contents.get(name) == plain.get(name)
+
+
+def test_light_contents_take_a_fifth_of_the_packed_ones_and_are_read_again_only_for_what_is_there():
+    entries = [Entry(n.to_bytes(16), bytes(16), 1, 0) for n in range(1 << 64, (1 << 64) * 1001, 1 << 64)]
+    contents, read = Contents([pack(entries)]), []
+    contents.again = lambda: (read.append(1), [pack(entries)])[1]
+    before = contents.bytes_held
+    contents.lighten()
+    assert contents.bytes_held * 5 == before
+    assert contents.get(bytes(16)) is None
+    assert not read
+    assert contents.get(entries[500].name) == entries[500]
+    assert len(read) == 1
+
+
 def test_memory_is_bounded_by_bytes_and_keeps_who_was_used_last():
     remembered = Remembered(limit=1000)
     block = pack([Entry(bytes(16), bytes(16), 1, 0)] * 10)

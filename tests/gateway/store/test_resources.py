@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.pull.page import Page
-from gateway.store import Store, StoredResource
+from gateway.store import Store, StoredResource, contents
+from security.errors import Misuse
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -264,3 +265,34 @@ def test_history_and_counts_are_those_of_a_plain_list(tmp_path_factory, ring, me
             then = store.twin_record(twins[who], when)
             assert (then.version, {(r.source, r.key): r for r in then.resources}) == (version, expected)
     store.close()
+
+
+def test_several_pages_are_stored_as_one_version_all_or_none(store, at, measured, page, certificate):
+    twin, pull = store.new_twin(at(0)), store.begin_pull("north", at(0))
+    for number in (1, 2, 3):
+        store.land(pull, page(number))
+    store.finish_fetch(pull, certificate())
+    changes = store.append(pull, [1, 2], {twin: [measured(1), measured(2)]}, [], {"resources": 2}, now=at(1))
+    assert changes.twins == {twin: 1}
+    assert [left.number for left in store.landed_pages(pull, only_unmapped=True)] == [3]
+    assert store.begin_pull("north", at(1)).mapped == 2
+    assert store.append(pull, [1, 2], {twin: [measured(4)]}, [], {}, now=at(1)).stored == 0
+    with pytest.raises(Misuse):
+        store.append(pull, [2, 3], {twin: [measured(5)]}, [], {}, now=at(1))
+    with pytest.raises(ValueError, match="landed"):
+        store.append(pull, [3, 4], {twin: [measured(5)]}, [], {}, now=at(1))
+    assert len(store.twin_record(twin).resources) == 2
+
+
+def test_what_is_held_is_known_where_memory_holds_no_more_than_half_hashes(store, at, take, measured, monkeypatch):
+    monkeypatch.setattr(contents, "_MUCH", -1)
+    twin = store.new_twin(at(0))
+    take({twin: [measured(1), measured(2)]}, [measured("m1")])
+    assert take({twin: [measured(3)]}, [measured("m2")], now=at(1)).stored == 2
+    again = take({twin: [measured(1), measured(2, "7.2"), measured(3)]}, [measured("m1")], now=at(2))
+    assert (again.stored, again.unchanged) == (1, 3)
+    assert take({twin: [measured("m2")]}, now=at(3)).stored == 1  # it belonged to nobody before
+    assert [unlinked.key for unlinked in store.unlinked("north")] == ["Observation/m1"]
+    with store.transaction():
+        assert take({twin: [measured(4)]}, now=at(4)).stored == 1
+        assert take({twin: [measured(4), measured(1)]}, now=at(5)).unchanged == 2

@@ -37,7 +37,9 @@ import org.springframework.orm.jpa.LocalContainerEntityManagerFactoryBean;
 public class Store {
     @Bean
     public JpaStorageSettings storageSettings() {
-        return new JpaStorageSettings();
+        var settings = new JpaStorageSettings();
+        settings.setJobFastTrackingEnabled(true); // else each step of an export waits for a job that runs once a minute
+        return settings;
     }
 
     @Bean
