@@ -33,6 +33,7 @@ class WireArguments(TypedDict):
     a_second: float
     aliases: tuple[str, ...]
     deepest: int
+    client_id: str
 
 
 def wire_arguments(settings: SourceSettings) -> WireArguments:
@@ -57,6 +58,7 @@ def wire_arguments(settings: SourceSettings) -> WireArguments:
         a_second=settings.a_second,
         aliases=tuple(map(str, settings.aliases)),
         deepest=settings.deepest,
+        client_id=settings.client_id,
     )
 
 

@@ -20,18 +20,23 @@ from gateway.retractions import holders_of
 from gateway.settings import SourceSettings
 from gateway.store import name_of
 from gateway.store.holders import Holders
+from security.audit import query_event
 from security.errors import BadSettings
 
 __all__ = ["WRITTEN", "connect", "open_source"]
 
+# Questions whose answers may hold data and are not landed: probes, the control, counts, other ways, the witness.
+_SMALL = b"GET [type]?_count=1, GET [type]?_summary=count, GET [type]/_history, GET Patient/[id]/$everything?_count=1"
+
 
 @asynccontextmanager
-async def connect(settings: SourceSettings) -> AsyncIterator[Connection]:
-    """Open a connection to a source's server with its credentials; nothing is sent yet."""
+async def connect(settings: SourceSettings, profile: Profile | None = None) -> AsyncIterator[Connection]:
+    """Open a connection to a source's server with its credentials, which heeds what is known of it; nothing is sent."""
     if not settings.base_url:
         raise BadSettings("This source is a folder; it has no server.", hint="Give it a url to talk to an EHR.")
     auth, wire = credentials(settings), wire_arguments(settings)
     connection = Connection(settings.base_url, settings.fhir_version, auth, **wire)
+    connection.heed(profile or Profile())
     async with connection:
         yield connection
 
@@ -48,12 +53,12 @@ async def open_source(name: str, settings: SourceSettings, home: Home | None = N
         return
     async with connect(settings) as connection:
         capability = await fetch_capability(connection)
-        profile = (
-            Profile() if home is None else await profile_of(connection, capability, home.settings.home, name, settings)
-        )
+        profile = Profile()
+        if home is not None:
+            asked = home.access(peer=home.peer(name), query=_SMALL, basis="probes")
+            home.store.append_audit([query_event(asked)])
+            profile = await profile_of(connection, capability, home.settings.home, name, settings)
         increment = _increment(name, settings, home, profile.overlap_s)
-        if profile.at_once:
-            connection.throttle.at_most(profile.at_once)
         past = _Past(home, name) if home is not None else None
         if settings.way == "bulk":
             since, after = increment.since, increment.after

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from gateway.home import Home, now
+from gateway.profiles import kept
 from gateway.pull.connection import Connection
 from gateway.pull.metadata import fetch_capability
 from gateway.pull.wire import Reply
@@ -61,7 +62,7 @@ async def send(home: Home, twin: str, *, dry_run: bool = False, again: bool = Fa
     for source in dict.fromkeys(d.source for d in waiting):
         theirs = [d for d in waiting if d.source == source]
         try:
-            async with connect(home.settings.source(source)) as connection:
+            async with connect(home.settings.source(source), kept(home.settings.home, source)) as connection:
                 capability = await fetch_capability(connection)
                 if not capability.can_transaction:
                     raise Refused("The server takes no transactions.", hint="Set write = false for this source.")

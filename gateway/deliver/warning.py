@@ -17,6 +17,7 @@ from gateway.deliver.delivery import send
 from gateway.deliver.proposal import inputs_for, patient_in
 from gateway.deliver.webhook import Webhook
 from gateway.home import Home, now
+from gateway.profiles import kept as known
 from gateway.pull.metadata import fetch_capability
 from gateway.simulation import open_twin
 from gateway.sources import connect
@@ -133,7 +134,7 @@ def _is_writable(home: Home, record: TwinRecord, source: str) -> bool:
 
 async def _propose(home: Home, record: TwinRecord, forecast: Forecast, pending: Pending, source: str) -> None:
     delivery = home.blind.of("delivery", f"{pending.run} {source} {_said(pending.change)}")
-    async with connect(home.settings.source(source)) as connection:
+    async with connect(home.settings.source(source), known(home.settings.home, source)) as connection:
         capability = await fetch_capability(connection)
     version = as_fhir_version(capability.fhir_version)
     takes = frozenset(kind for kind in _KINDS if capability.can_create(kind))

@@ -69,8 +69,10 @@ class _Renewal:
 class Caller:
     """Asks for a connection: each attempt takes a place of the throttle, and passes the breaker.
 
-    Both are about the server of the base only. Other servers, which it told us, get no credentials, and not our
-    certificate either: `abroad` is the wire to them.
+    Both are about the server of the base only. Other servers, which it told us, get no credentials, no cookies
+    and not our certificate: `abroad` is the wire to them.
+
+    `headers` stand in each request to our server that does not say them itself.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Caller:
     ) -> None:
         self._base, self._wire, self._abroad = base, wire, abroad
         self._retry, self._throttle, self._breaker = retry, throttle, breaker
+        self.headers: Mapping[str, str] = {}
 
     async def ask(
         self,
@@ -174,7 +177,8 @@ class Caller:
         url = request.url
         covers = self._base.same_server if request.anywhere else self._base.covers
         for _ in range(MOST + 1):
-            said, used = dict(request.headers), ""
+            ours = self.headers if self._base.same_server(url) else {}
+            said, used = {**ours, **request.headers}, ""
             if request.auth is not None and covers(url):
                 said["Authorization"] = used = await request.auth.authorization(self._wire)
             answer = await send(url, said)

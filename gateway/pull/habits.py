@@ -29,6 +29,14 @@ _OURS = "vendors"
 _LEARNED = frozenset({"vendor", "software", "because", "basis", "learned", "skew_s"})
 _FREE = frozenset({"slices", "created", "headers"})  # any name may stand below these
 
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
+_OURS_TO_SAY = frozenset(  # a habit lets nobody else in, and changes no request
+    {
+        *("authorization", "cookie", "proxy-authorization", "host", "connection", "content-length", "content-type"),
+        *("transfer-encoding", "accept-encoding", "accept", "if-none-exist", "prefer", "range", "if-range", "upgrade"),
+    }
+)
+
 _Text = Annotated[str, Field(min_length=1)]
 
 
@@ -211,6 +219,12 @@ def _problems(habit: Habit) -> Iterator[str]:
     known = _fields()
     if (head if head in _FREE and tail else habit.sets) not in known:
         yield f"sets: there is no {habit.sets} in a profile; there are: {', '.join(sorted(known))}."
+        return
+    if head == "headers" and not (_HEADER.fullmatch(tail) and tail.lower() not in _OURS_TO_SAY):
+        yield f"sets: {tail} is no header that a habit may set."
+        return
+    if head == "headers" and not (isinstance(value := habit.value, str) and value.isascii() and value.isprintable()):
+        yield f"value does not fit {habit.sets}."
         return
     if habit.whole and head != "slices":
         yield "whole is said of slices."

@@ -17,6 +17,7 @@ from gateway.pull.caller import Caller, Credentials
 from gateway.pull.dialect import ANY_JSON, MEDIA_TYPES
 from gateway.pull.inflate import Limits
 from gateway.pull.origin import Base, ForeignUrlError
+from gateway.pull.profile import Profile
 from gateway.pull.retry import Retry
 from gateway.pull.throttle import Throttle
 from gateway.pull.told import Told, told
@@ -45,6 +46,8 @@ class Line:
         Other base URLs of the same server, which it may write into links.
     deepest
         How many levels JSON may have that comes over this line; for its readers (`gateway.pull.depth`).
+    client_id
+        What the server calls us, where it wants to see that in a header (`heed`).
     clock, sleep, dice
         The time now (aware), how to wait and where jitter comes from; tests bring their own.
     """
@@ -68,6 +71,7 @@ class Line:
         a_second: float = 0.0,
         aliases: Sequence[str] = (),
         deepest: int = 100,
+        client_id: str = "",
     ) -> None:
         self.base = Base.parse(base_url)
         self._aliases = [Base.parse(each) for each in aliases]
@@ -76,6 +80,7 @@ class Line:
         self.fhir_version = fhir_version
         self.auth = auth
         self.deepest = deepest
+        self._client_id = client_id
 
         def wire(ours: tuple[Path, Path] | None) -> Wire:
             return Wire(
@@ -89,7 +94,7 @@ class Line:
             )
 
         self.wire = wire(client_certificate)
-        self._abroad = wire(None) if client_certificate else self.wire
+        self._abroad = wire(None)  # another client, so that cookies of our server stay with it
         self.throttle = Throttle(at_once, a_second, clock=clock, sleep=sleep)
         self.breaker = Breaker(clock=clock)
         self.retry = Retry(self.wire.patience, clock=clock, sleep=sleep, dice=dice)
@@ -105,6 +110,15 @@ class Line:
         """Close all sockets."""
         await self.wire.close()
         await self._abroad.close()
+
+    def heed(self, profile: Profile) -> None:
+        """Take what is known of the server: how much it bears, and what it wants to see in each request."""
+        self.throttle.at_most(profile.at_once, profile.a_second)
+        self.caller.headers = {
+            name: value.replace("{client_id}", self._client_id)
+            for name, value in profile.headers.items()
+            if self._client_id or "{client_id}" not in value
+        }
 
     @property
     def media_type(self) -> str:

@@ -149,6 +149,7 @@ class Control(msgspec.Struct, frozen=True):
 _CUT: Final[frozenset[Sign]] = frozenset(
     {"capped", "outcome-in-set", "file-error", "count-differs", "known-to-be-missing"}
 )
+_HIDES: Final[frozenset[Sign]] = frozenset({"narrowed-scope", "more-by-search"})
 
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -184,6 +185,11 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.stopped or (self.said is not None and self.said > self.came) or not _CUT.isdisjoint(self.signs):
             return "incomplete"
         return "unprovable" if self.said is None or self.signs else "complete"
+
+    @property
+    def leads_on(self) -> bool:
+        """Say whether the next pull may ask for changes alone: what is missing here, or hidden, is older than these."""
+        return self.verdict != "incomplete" and _HIDES.isdisjoint(self.signs)
 
     @property
     def of_all(self) -> str:

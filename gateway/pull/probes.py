@@ -57,8 +57,9 @@ async def learn(
 ) -> Profile:
     """Say what a server can and cannot do: by its vendor's habits, its statement, and a few questions.
 
-    What was seen wins over what is said. `kept` is given back where it still holds, unless `fresh`. Nothing is raised
-    but `UnknownName`, for a vendor that there is not: what cannot be learned is "unknown".
+    The connection heeds it from then on. What was seen wins over what is said. `kept` is given back where it still
+    holds, unless `fresh`. Nothing is raised but `UnknownName`, for a vendor that there is not: what cannot be learned
+    is "unknown".
 
     Parameters
     ----------
@@ -75,11 +76,13 @@ async def learn(
     whose = vendor_of(known, capability, str(connection.base.url), vendor)
     basis, now = _basis(connection, capability, whose), clock()
     if kept is not None and not fresh and _holds(kept, basis, now):
+        connection.heed(kept)
         return kept
     profile = _said(capability)
     if whose is not None:
         profile = with_habits(profile, whose, capability.fhir_version)
         profile = _with(profile, "told" if vendor else "statement", vendor=whose.key)
+    connection.heed(profile)
     interview = Interview(connection, most=_MOST, clock=clock)
     profile = await _asked(interview, profile, capability, *questions(capability, types), page_size)
     if profile.last_updated == "no" and not profile.created:
@@ -126,9 +129,7 @@ async def _asked(
     alone = [t for t in types if t not in profile.per_patient and "*" not in profile.per_patient]
     first = sorted(alone, key=lambda t: (t != "Patient", t != "Observation"))  # what servers and tokens mostly allow
     tried = [(t, _sliced(profile, t)) for t in first[:_TYPES]]
-    type_, params, plain, lacking = await can_be_asked(interview, tried)
-    if lacking:
-        profile = _with(profile, "probe", not_searched=(*profile.not_searched, *lacking))
+    type_, params, plain = await can_be_asked(interview, tried)
     if plain is None:
         interview.is_barren = bool(alone)
         return profile

@@ -78,7 +78,8 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
     created
         By type, the search parameter of its date of creation, for servers without `_lastUpdated`.
     not_searched, also_searched
-        Types that it says it searches, and does not; and those of ours that it searches and says nothing of.
+        Types that it says it searches, and does not, by habit alone: one refusal is no proof. And those of ours that it
+        searches and says nothing of.
     overlap_s
         How far clocks and replicas may lag: an increment begins so many seconds before its watermark.
     at_once, a_second

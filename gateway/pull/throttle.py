@@ -74,7 +74,8 @@ class Throttle:
     ) -> None:
         self.at_once = max(1, at_once)
         self._places = float(self.at_once)
-        self._rate = AsyncLimiter(1, 1 / a_second) if a_second > 0 else None
+        self._a_second = a_second
+        self._rate = _rate(a_second)
         self._clock, self._sleep = clock, sleep
         self._until: datetime | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -88,10 +89,13 @@ class Throttle:
         """How many requests may be under way now."""
         return int(self._places)
 
-    def at_most(self, at_once: int) -> None:
-        """Take a limit that was learned about the server; one that is larger than ours changes nothing."""
-        self.at_once = max(1, min(self.at_once, at_once))
-        self._places = min(self._places, float(self.at_once))
+    def at_most(self, at_once: int, a_second: float = 0.0) -> None:
+        """Take limits that were learned of the server, 0 where there is none; larger ones than ours change nothing."""
+        if at_once > 0:
+            self.at_once = min(self.at_once, at_once)
+            self._places = min(self._places, float(self.at_once))
+        if a_second > 0 and not 0 < self._a_second <= a_second:
+            self._a_second, self._rate = a_second, _rate(a_second)
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[Place]:
@@ -174,3 +178,7 @@ class Throttle:
         self._last = now
         self._under_way += change
         self._most = max(self._most, self._under_way)
+
+
+def _rate(a_second: float) -> AsyncLimiter | None:
+    return AsyncLimiter(1, 1 / a_second) if a_second > 0 else None

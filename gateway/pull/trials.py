@@ -34,24 +34,19 @@ _NEVER = "2999-01-01"  # nothing was changed then; some servers cannot count fur
 _PAGES = (50, 10)  # what is tried where a page of the size wanted is refused
 
 
-async def can_be_asked(
-    interview: Interview, types: Sequence[tuple[str, Pairs]]
-) -> tuple[str, Pairs, Answer | None, tuple[str, ...]]:
+async def can_be_asked(interview: Interview, types: Sequence[tuple[str, Pairs]]) -> tuple[str, Pairs, Answer | None]:
     """Find a type that is answered as it is, by GET or else by POST; without one no refusal says anything.
 
-    Returns it, its parameters, the answer (`None` where there is no such type), and the types that are not there.
+    Returns it, its parameters, and the answer (`None` where there is no such type).
     """
-    absent: list[str] = []
     for by_post in (False, True):
         interview.by_post = by_post
         for type_, params in types[: 1 if by_post else None]:
             answer = await interview.ask(type_, (*params, *ONE))
             if answer is not None and answer.bundle is not None:
-                return type_, params, answer, tuple(absent)
-            if answer is not None and answer.status in (404, 501) and not by_post:
-                absent.append(type_)
+                return type_, params, answer
     interview.by_post = False
-    return "", (), None, tuple(absent)
+    return "", (), None
 
 
 def handles_unknown(answer: Answer | None) -> Unknown:

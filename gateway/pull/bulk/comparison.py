@@ -31,8 +31,10 @@ class Comparison:
     async def __call__(self, job: Job) -> None:
         """Ask for each type that was exported whole. What cannot be asked so is left as it is."""
         order, profile = job.order, self._profile
-        if order.level == "group" or order.since or profile.counts == "no" or profile.last_updated == "no":
+        if order.level == "group" or profile.counts == "no" or profile.last_updated == "no":
             return
+        if order.since and profile.last_updated != "yes":
+            return  # who ignores the filter would count what did not change
         for type_ in order.types:
             is_whole = not order.filtered(type_) and (order.level == "system" or type_ in BY_PATIENT)
             is_plain = type_ not in profile.slices and not {type_, "*"} & {*profile.per_patient, *profile.not_searched}
@@ -40,12 +42,13 @@ class Comparison:
             is_short = tally.stopped or tally.signs or (tally.said is not None and tally.came < tally.said)
             if is_short or not (is_whole and is_plain and self._capability.can_search(type_)):
                 continue
-            counted = await self._count(type_, job.when)
+            counted = await self._count(type_, order.since, job.when)
             if counted is not None and counted > tally.came:
                 tally.sign("more-by-search")
 
-    async def _count(self, type_: str, until: str) -> int | None:
-        params = [("_summary", "count"), *([("_lastUpdated", f"le{until}")] if until else [])]
+    async def _count(self, type_: str, since: str, until: str) -> int | None:
+        between = [f"gt{since}" if since else "", f"le{until}" if until else ""]
+        params = [("_summary", "count"), *(("_lastUpdated", instant) for instant in between if instant)]
         try:
             reply = await self._connection.get(type_, params, allow=_NO, tries=1, fresh=True)
             return read_bundle(reply.body).total if reply.status == 200 else None

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.pull.bulk.addresses import Addresses
 from gateway.pull.bulk.cancelling import drop
 from gateway.pull.bulk.certified import certify
 from gateway.pull.bulk.comparison import Comparison
@@ -23,7 +22,7 @@ from gateway.pull.bulk.loading import ExpiredError, Loaded, Loading
 from gateway.pull.bulk.manifest import Manifest
 from gateway.pull.bulk.order import Order, order_for
 from gateway.pull.bulk.polling import Answer, Polls
-from gateway.pull.bulk.waiting import Waiting
+from gateway.pull.bulk.waiting import LONGEST_S, Waiting
 from gateway.pull.connection import ComeBackLater, Connection
 from gateway.pull.metadata import Capability
 from gateway.pull.page import Certificate, Entry, Gone, Page
@@ -35,7 +34,6 @@ __all__ = ["BulkExport"]
 
 _LONG = 60.0  # a pause that is stored, so that a restart keeps to it
 _BUSY_S = 3600.0  # how long we wait for another export of ours to end
-_LONGEST_S = 30 * 86_400.0  # of one export; some take weeks (smart-fetch, bulk_utils.py)
 
 
 class BulkExport:
@@ -89,8 +87,7 @@ class BulkExport:
         # A person's instant may lie behind what the last pull reached: nothing may go on from here.
         self._leads_on = not wanted or (not isinstance(since, str) and "*" not in since)
         self._answer: Answer | None = None
-        self._addresses = Addresses(connection, settings.aliases)
-        self._kick_off = KickOff(connection, profile.bulk, self._addresses)
+        self._kick_off = KickOff(connection, profile.bulk)
         self._comparison = Comparison(connection, capability, profile)
         self._start(None)
 
@@ -120,6 +117,9 @@ class BulkExport:
 
     async def _begin(self, job: Job) -> AsyncIterator[Page]:
         """Ask for the export. Where the server refused, for sure none is under way; else one may be."""
+        left = job.not_before - self.waiting.now
+        if left > self._settings.come_back_s:
+            raise ComeBackLater(left)
         await self.waiting.until(job.not_before, "another export ends")
         if self._ignores_since:
             job.remark("This server cannot export changes alone: everything is asked for.")
@@ -139,7 +139,9 @@ class BulkExport:
             if seconds > self._settings.come_back_s or self.waiting.waited > _BUSY_S:
                 raise ComeBackLater(seconds)
             return
-        job.begun, job.not_before, job.status, job.inline = self.waiting.now, 0.0, answer.status, answer.inline
+        job.begun, job.not_before = self.waiting.now, 0.0
+        job.started = answer.started or datetime.fromtimestamp(job.begun, UTC).isoformat()
+        job.status, job.inline = answer.status, answer.inline
         job.step = "loading" if answer.inline else "polling"
         if not answer.inline and not answer.status:
             job.is_lost = True
@@ -159,14 +161,14 @@ class BulkExport:
             yield self._page("not to be had", job)
             return
         job.not_before, self.waiting.progress = self.waiting.now + answer.wait, answer.progress
-        if self.waiting.now - job.begun > _LONGEST_S:
-            job.fail("export-failed", "The export was not ready after 30 days.")
+        if job.not_before - job.begun > LONGEST_S:
+            job.fail("export-failed", "The export is not ready within 30 days.")
         if answer.wait >= _LONG or job.failed or not self.waiting.is_allowed:
             yield self._page("under way", job)
 
     async def _load(self, job: Job) -> AsyncIterator[Page]:
         """Fetch the files. Where addresses have expired, the list is asked for again and we go on with fresh ones."""
-        listing = Listing(self._connection, self._addresses, self.waiting, self._settings.tries)
+        listing = Listing(self._connection, self.waiting, self._settings.tries)
         files = await listing.read(job, self._answer)
         self._answer = None
         if isinstance(files, Answer):
@@ -177,7 +179,7 @@ class BulkExport:
         if not files.has_output:
             job.remark("The list of files did not say what was exported.")
             job.failed = "" if job.order.since else "no-manifest"  # of changes there may be none
-        loading = Loading(self._connection, self._addresses, self._settings, self._version, job, files, self._blamed)
+        loading = Loading(self._connection, self._settings, self._version, job, files, self._blamed)
         try:
             async with aclosing(loading.parts()) as parts:
                 async for part in parts:
@@ -270,7 +272,12 @@ def _earliest(since: Mapping[str, str] | str, order: Order) -> str:
     """Return the one instant of an export: before it nothing is missing of any type."""
     if isinstance(since, str):
         return since
-    found = [since.get(order.watermark(type_)) or since.get("*", "") for type_ in order.types]
+    found = [
+        since.get(order.watermark(type_))
+        or (since.get(type_) if not order.filtered(type_) else None)
+        or since.get("*", "")
+        for type_ in order.types
+    ]
     return min(found, key=datetime.fromisoformat) if found and all(found) else ""
 
 

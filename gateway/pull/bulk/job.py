@@ -83,8 +83,8 @@ class Job(msgspec.Struct):
         Where its status is asked for, or the manifest itself (`inline`), where a server gave that at once.
     not_before
         No poll before then, by our clock, in seconds since 1970: what the server asked for outlives a restart.
-    begun
-        When it was kicked off, likewise.
+    begun, started
+        When it was kicked off, likewise, and by the server's own clock (where it has none, by ours).
     digest, when, request, upto, beyond, opened
         The list of files, and which of them are done: all below `upto`, and those `beyond` it; `opened` are under way.
     again
@@ -110,6 +110,7 @@ class Job(msgspec.Struct):
     inline: str = ""
     not_before: float = 0.0
     begun: float = 0.0
+    started: str = ""
     again: int = 0
     is_lost: bool = False
     digest: str = ""
@@ -196,7 +197,19 @@ class Job(msgspec.Struct):
         """Drop the export that the server lost; what was wanted stays, and so does what was remarked."""
         fresh = Job(self.wish, self.told, self.order)
         for field in (
-            *("step", "status", "inline", "not_before", "begun", "digest", "when", "request", "upto", "beyond"),
+            *(
+                "step",
+                "status",
+                "inline",
+                "not_before",
+                "begun",
+                "started",
+                "digest",
+                "when",
+                "request",
+                "upto",
+                "beyond",
+            ),
             *("opened", "tallies"),
         ):
             setattr(self, field, getattr(fresh, field))

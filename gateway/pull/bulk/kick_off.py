@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from gateway.pull.absent import grants_all
-from gateway.pull.bulk.addresses import Addresses
 from gateway.pull.bulk.job import Job
 from gateway.pull.bulk.manifest import read_manifest
 from gateway.pull.bulk.order import BY_PATIENT, Form, Left, forms
 from gateway.pull.bulk.refusal import NO_SUCH_METHOD, fault_for, named_parameter, named_type, same_method
 from gateway.pull.bundle import NotReadError
 from gateway.pull.connection import Connection
+from gateway.pull.increment import server_clock
 from gateway.pull.network import NotSent
 from gateway.pull.outcome import Outcome, fault_of, read_outcome
 from gateway.pull.profile import Bulk
@@ -46,10 +46,14 @@ class NotBegunError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An export is under way: `status` is where to ask for it, "" where nobody said; `inline` is a manifest at once."""
+    """An export is under way: `status` is where to ask for it, "" where nobody said; `inline` is a manifest at once.
+
+    `started` is the server's clock then, "" where it has none.
+    """
 
     status: str = field(default="", repr=False)
     inline: str = field(default="", repr=False)
+    started: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,8 @@ class KickOff:
     does not know, where it names them. More comes without a filter, never less; that it was left out is remarked.
     """
 
-    def __init__(self, connection: Connection, bulk: Bulk, addresses: Addresses) -> None:
-        self._connection, self._bulk, self._addresses = connection, bulk, addresses
+    def __init__(self, connection: Connection, bulk: Bulk) -> None:
+        self._connection, self._bulk = connection, bulk
 
     async def __call__(self, job: Job, now: float) -> Begun | Busy:
         """Ask, in one form after the other; raises `NotBegunError`, or a fault after which nobody knows."""
@@ -146,14 +150,15 @@ class KickOff:
     def _begun(self, reply: Reply) -> Begun:
         """Read where the status of an export is; a server that answers with the manifest at once needs none."""
         said = reply.headers.get("content-location", "") or reply.headers.get("location", "")
+        started = server_clock(reply.headers)
         if said or reply.status == 202:
             try:
-                return Begun(self._addresses.told(said, reply.url).url if said else "")
+                return Begun(self._connection.told(said, reply.url).url if said else "", started=started)
             except Refused:
-                return Begun()
+                return Begun(started=started)
         try:
             read_manifest(reply.body)
         except NotReadError as error:
             hint = "It does not export in the background: pull with --way crawl."
             raise NotBegunError(NotFhir("The server answered at once, and with no export.", hint=hint)) from error
-        return Begun(inline=reply.body.decode())
+        return Begun(inline=reply.body.decode(), started=started)

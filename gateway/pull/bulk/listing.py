@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.pull.bulk.addresses import Addresses
 from gateway.pull.bulk.job import Job
 from gateway.pull.bulk.manifest import Manifest, read_manifest
 from gateway.pull.bulk.polling import Answer, Polls
-from gateway.pull.bulk.waiting import Waiting
+from gateway.pull.bulk.waiting import LONGEST_S, Waiting
 from gateway.pull.bundle import NotReadError
 from gateway.pull.connection import Connection
 from security.errors import Refused
@@ -27,14 +26,8 @@ class Listing:
         How often a manifest is asked for that cannot be read.
     """
 
-    def __init__(
-        self,
-        connection: Connection,
-        addresses: Addresses,
-        waiting: Waiting,
-        tries: int,
-    ) -> None:
-        self._connection, self._addresses, self._polls = connection, addresses, Polls(connection)
+    def __init__(self, connection: Connection, waiting: Waiting, tries: int) -> None:
+        self._connection, self._polls = connection, Polls(connection)
         self._waiting, self._tries = waiting, tries
 
     async def read(self, job: Job, first: Answer | None = None) -> Manifest | Answer:
@@ -46,7 +39,7 @@ class Listing:
             page = read_manifest(job.inline.encode())
             url = str(self._connection.base.url)
         else:
-            found = await self._page(job.status, first)
+            found = await self._page(job, job.status, first)
             if isinstance(found, Answer):
                 return found
             page, url = found
@@ -54,26 +47,29 @@ class Listing:
         seen = {url, job.status}
         while manifest.next:
             try:
-                next_ = self._addresses.told(manifest.next, url).url
+                next_ = self._connection.told(manifest.next, url).url
             except Refused:
                 return _unread("a link of it leads nowhere")
             if next_ in seen or len(seen) > _PAGES:
                 return _unread("its pages lead in a circle")
             seen.add(next_)
-            found = await self._page(next_)
+            found = await self._page(job, next_)
             if isinstance(found, Answer):
                 return found
             page, url = found
             manifest = manifest.with_page(page)
         return manifest.in_order(job.order.types)
 
-    async def _page(self, url: str, answer: Answer | None = None) -> tuple[Manifest, str] | Answer:
+    async def _page(self, job: Job, url: str, answer: Answer | None = None) -> tuple[Manifest, str] | Answer:
         """Ask for one page until it is there, and once more, some times, where it cannot be read."""
         told = self._connection.told(url)
         for attempt in range(self._tries):
             while answer is None or answer.state == "wait":
                 if answer is not None:
-                    await self._waiting.pause(answer.wait)
+                    ready = self._waiting.now + answer.wait
+                    if ready - job.begun > LONGEST_S:
+                        return _unread("a page of it does not come")
+                    await self._waiting.until(ready, "the list of files is ready")
                 answer = await self._polls.ask(told, self._waiting.now)
             if answer.state != "done":
                 return answer

@@ -8,14 +8,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from gateway.pull.bulk.addresses import Addresses
+from gateway.pull.bounds import file_limits_of, line_bytes_of
 from gateway.pull.bulk.content import Content, Reader
 from gateway.pull.bulk.job import Job
 from gateway.pull.bulk.manifest import Manifest
 from gateway.pull.connection import ComeBackLater, Connection, OutOfOrder, Told
 from gateway.pull.inflate import TooLarge
 from gateway.pull.lines import Mark, lines_of
-from gateway.pull.streamed import FILE_LIMITS
 from gateway.source_settings import SourceSettings
 from security.errors import Denied, NotFhir, Refused, Unreachable
 
@@ -64,17 +63,15 @@ class Loading:
     def __init__(
         self,
         connection: Connection,
-        addresses: Addresses,
         settings: SourceSettings,
         version: str,
         job: Job,
         manifest: Manifest,
         blamed: set[int],
     ) -> None:
-        self._connection, self._addresses = connection, addresses
-        self._settings, self._version = settings, version
+        self._connection, self._settings, self._version = connection, settings, version
         self._job, self._manifest, self._blamed = job, manifest, blamed
-        self._limits = replace(FILE_LIMITS, ratio=settings.ratio)
+        self._limits = file_limits_of(settings)
         self._any_came = False
         self._todo: deque[int] = deque()
         self._put_off: dict[int, Mark] = {}
@@ -82,7 +79,7 @@ class Loading:
     async def parts(self) -> AsyncGenerator[Loaded, None]:
         """Yield what comes, as it comes; raises `ExpiredError`, and what ends everything."""
         self._todo.extend(index for index in range(len(self._manifest.files)) if not self._job.is_done(index))
-        at_once = min(self._settings.at_once, len(self._todo))
+        at_once = min(self._settings.at_once, self._connection.throttle.at_once, len(self._todo))
         queue: asyncio.Queue[Loaded | Exception | None] = asyncio.Queue(min(at_once, _WAITING))
         workers = [asyncio.create_task(self._work(queue)) for _ in range(at_once)]
         left = at_once
@@ -117,7 +114,7 @@ class Loading:
         opened = self._job.opened.get(index)
         mark = self._put_off.get(index) or (opened.mark if opened else Mark())
         try:
-            told = self._addresses.told(file.url, self._manifest.url)
+            told = self._connection.told(file.url, self._manifest.url)
         except Refused:
             told = None
         if told is None or (needs and not told.is_ours):
@@ -177,7 +174,7 @@ class Loading:
             with_token=with_token,
             most_lines=_LINES,
             most_bytes=_BYTES,
-            line_bytes=self._settings.line_mb << 20,
+            line_bytes=line_bytes_of(self._settings),
             limits=self._limits,
             packed=packed,
         )

@@ -96,11 +96,13 @@ class Order(msgspec.Struct, frozen=True):
         return any(filter_.startswith(f"{type_}?") for filter_ in self.filters)
 
     def watermark(self, type_: str) -> str:
-        """Name the watermark of a type: with other filters, what was left out before would be older than it."""
-        if not self.filtered(type_):
-            return type_
+        """Name the watermark of a type: asked for otherwise, what was left out before would be older than it.
+
+        Other filters leave out something else, and an export of patients most of what is about no patient.
+        """
         filters = sorted(filter_ for filter_ in self.filters if filter_.startswith(f"{type_}?"))
-        return f"{type_}?{hashlib.sha256(msgspec.json.encode(filters)).hexdigest()[:16]}"
+        part = (*filters, *(["of patients"] if self.level == "patient" and type_ not in BY_PATIENT else []))
+        return f"{type_}?{hashlib.sha256(msgspec.json.encode(part)).hexdigest()[:16]}" if part else type_
 
     def without_type(self, *types: str) -> Order:
         """Leave types out, with their filters."""
@@ -120,11 +122,6 @@ class Order(msgspec.Struct, frozen=True):
     def has(self, parameter: Left) -> bool:
         """Say whether a parameter is said at all."""
         return bool({"_since": self.since, "_typeFilter": self.filters, "_type": self.types}[parameter])
-
-    @property
-    def is_of_all(self) -> bool:
-        """Say whether nobody is left out: a Group is a part of the patients."""
-        return self.level != "group"
 
     @property
     def _escaped(self) -> tuple[str, ...]:

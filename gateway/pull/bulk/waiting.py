@@ -7,7 +7,10 @@ from datetime import datetime
 
 from gateway.pull.connection import ComeBackLater
 
-__all__ = ["Waiting"]
+__all__ = ["LONGEST_S", "Waiting"]
+
+LONGEST_S = 30 * 86_400.0
+"""How long one export may take, in seconds; some take weeks (smart-fetch, bulk_utils.py)."""
 
 _PIECE_S = 60.0  # of a pause, after which it is shown how much of it is left
 
