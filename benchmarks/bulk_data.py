@@ -51,10 +51,11 @@ _CODES = {
 }
 
 
-def write_export(folder: Path, resources: int) -> None:
-    """Write an export of so many resources of all types, of 3 patients in 1,000 resources."""
+def write_export(folder: Path, resources: int, *, evenly: bool = False) -> None:
+    """Write an export of so many resources of all types, 3 of 1,000 patients; `evenly`, the others as many of each."""
     people = max(1, resources * TYPES["Patient"] // 1000)
-    counts = {type_: resources * share // 1000 for type_, share in TYPES.items()} | {"Patient": people}
+    shares = dict.fromkeys(TYPES, 997 // (len(TYPES) - 1)) if evenly else TYPES
+    counts = {type_: resources * share // 1000 for type_, share in shares.items()} | {"Patient": people}
     counts["Observation"] += resources - sum(counts.values())
     _write(folder, {type_: _resources(type_, number, people) for type_, number in counts.items()})
 

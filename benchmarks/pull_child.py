@@ -16,12 +16,11 @@ from bulk_data import TYPES
 import gateway.census
 import gateway.ingest
 from gateway.home import Home, now
-from gateway.ingest import ingest
+from gateway.ingest import ingest, land
 from gateway.pull.page import Page, Source
 from gateway.settings import load_settings
 from gateway.sources import open_source
 from gateway.store import Store
-from security.audit import import_event
 from security.vault import SealingKey
 
 __all__ = ["pull"]
@@ -52,10 +51,8 @@ async def pull(what: str, base: str) -> dict[str, Any]:
 
 async def _land(home: Home, source: Source) -> int:
     """Store the pages of a source, and map none."""
-    begun, came = home.store.begin_pull(source.name, now()), 0
-    async for page in source.pages(begun.cursor):
-        home.store.land(begun, page, [import_event(home.access(peer=home.peer(source.name)))])
-        came += len(page.entries)
+    begun = home.store.begin_pull(source.name, now())
+    came = await land(home, source, begun, lambda text: None)
     home.store.finish_fetch(begun, source.certificate())
     return came
 
@@ -117,7 +114,7 @@ async def _watched(home: Home, source: Source) -> dict[str, float]:
     watch = _Stopwatch()
     for name in ("seal", "open"):
         watch.watch(SealingKey, name, "seal")
-    for name in ("land", "landed_pages", "append", "begin_pull", "finish_fetch", "finish_pull", "holdings"):
+    for name in ("land_all", "landed_pages", "append", "begin_pull", "finish_fetch", "finish_pull", "holdings"):
         watch.watch(Store, name, "store")
     watch.watch(gateway.ingest, "read_json", "parse")
     watch.watch(gateway.census.Census, "read", "parse")

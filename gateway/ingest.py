@@ -6,8 +6,10 @@ the few pages that are being mapped), and running it again goes on.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +17,8 @@ from gateway.absence import ask_for_absent
 from gateway.census import Census, origin_of
 from gateway.home import Home, now
 from gateway.merges import merge_patients, part_patients, plan_merges
+from gateway.pull.ahead import ahead
+from gateway.pull.crawl import SearchCrawl
 from gateway.pull.page import Certificate, Entry, Page, Source
 from gateway.retractions import end_patients, ends, holders_of, retraction_events
 from gateway.store import Ends, Pull, StoredResource, name_of
@@ -24,7 +28,7 @@ from mappers.facts import Fact, Link, Origin, Outcome, Refusal
 from mappers.ledger import Ledger
 from security.audit import certificate_event, import_event, query_event
 
-__all__ = ["Report", "ingest", "recorded", "understand"]
+__all__ = ["Report", "ingest", "land", "recorded", "understand"]
 
 Progress = Callable[[str], None]
 _TOGETHER = 10_000  # entries, after which mapped pages are stored
@@ -74,15 +78,47 @@ async def ingest(home: Home, source: Source, progress: Progress, *, ask_all: boo
     return _map(home, pull, progress, resumed=resumed)
 
 
-async def _fetch(home: Home, source: Source, pull: Pull, progress: Progress, *, ask_all: bool) -> Pull:
-    peer = home.peer(source.name)
-    async for page in source.pages(pull.cursor):
+async def land(home: Home, source: Source, pull: Pull, progress: Progress) -> int:
+    """Walk a source to its end, from where the last try stopped, and store what comes; returns how many entries came.
+
+    A search walks on while its pages are stored in a thread: those that come meanwhile are stored together.
+    """
+    came = 0
+    if not isinstance(source, SearchCrawl):
+        async for page in source.pages(pull.cursor):
+            _land(home, source, pull, [page], progress)
+            came += len(page.entries)
+        return came
+    async with aclosing(ahead(source.pages(pull.cursor))) as walking:
+        async for ready in walking:
+            await _finished(asyncio.to_thread(_land, home, source, pull, ready, progress))
+            came += sum(len(page.entries) for page in ready)
+    return came
+
+
+def _land(home: Home, source: Source, pull: Pull, pages: Sequence[Page], progress: Progress) -> None:
+    peer, events = home.peer(source.name), []
+    for page in pages:
         progress(f"{source.name}: {page.what}")
         if page.query:
-            event = query_event(home.access(peer=peer, query=f"GET {page.query}".encode()))
+            events.append(query_event(home.access(peer=peer, query=f"GET {page.query}".encode())))
         else:
-            event = import_event(home.access(peer=peer))
-        home.store.land(pull, page, [event])
+            events.append(import_event(home.access(peer=peer)))
+    home.store.land_all(pull, pages, events)
+
+
+async def _finished(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for what is done in a thread, even where we are to stop: the store may be closed afterwards."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+async def _fetch(home: Home, source: Source, pull: Pull, progress: Progress, *, ask_all: bool) -> Pull:
+    await land(home, source, pull, progress)
     landed = home.store.begin_pull(source.name, now())
     certificate = await ask_for_absent(home, landed, source.certificate(), progress, ask_all=ask_all)
     return home.store.finish_fetch(pull, certificate)
@@ -96,6 +132,7 @@ def _map(home: Home, pull: Pull, progress: Progress, *, resumed: bool) -> Report
     census.settle(home)
     changed |= merge_patients(home, pull, census)
     changed |= end_patients(home, pull, census.left, census.plain, census.last)
+    repeated = census.last.repeated
     census.last.close(one.resource for one in census.gone)
     holders = holders_of(home, pull.source)
     touched = set(changed)
@@ -118,9 +155,12 @@ def _map(home: Home, pull: Pull, progress: Progress, *, resumed: bool) -> Report
     touched |= changed
     if pull.certificate is None:
         raise RuntimeError("a pull is finished only after `finish_fetch`")
+    certificate = pull.certificate
+    if certificate.way == "bulk":
+        certificate = certificate.with_repeats(repeated)
     told = home.access(peer=home.peer(pull.source))
-    event = certificate_event(told, pull=pull.id, verdict=pull.certificate.verdict)
-    done_pull = home.store.finish_pull(pull, now(), [event], seen=len(census.last))
+    event = certificate_event(told, pull=pull.id, verdict=certificate.verdict)
+    done_pull = home.store.finish_pull(pull, now(), [event], seen=len(census.last), certificate=certificate)
     return Report(
         source=pull.source,
         fhir_version=pull.fhir_version,

@@ -50,6 +50,13 @@ class Occurrences:
         place = self._again.get(name) or self._recent.get(name)
         return place is None or place == (page, index)
 
+    @property
+    def repeated(self) -> frozenset[str]:
+        """The types of which some came several times."""
+        if self._recent and len(self._hashes):
+            self._settle()
+        return frozenset(name.partition("/")[0] for name in self._again)
+
     def close(self, asked: Iterable[str]) -> None:
         """Give the memory back, once all has come; from now on, only of the names `asked` is it known whether they did.
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from gateway.pull.asking import SAID_NO
-from gateway.pull.bundle import NotReadError, read_bundle
 from gateway.pull.connection import Connection
-from security.errors import Denied, Fault
+from gateway.pull.interview import Interview, Pairs
+from gateway.pull.profile import Unknown
+from gateway.pull.trials import NONSENSE, ONE, handles_unknown
 
 __all__ = ["CONTROLS", "ask_nonsense"]
-
-_NONSENSE = "fhirtwin-no-such-parameter"
 
 CONTROLS = {
     "refused": "Unknown search parameters are refused.",
@@ -20,14 +18,12 @@ CONTROLS = {
 """What each answer means, for people."""
 
 
-async def ask_nonsense(connection: Connection, type_: str) -> str:
-    """Ask, and return a key of `CONTROLS`: who neither refuses nor drops the parameter cannot prove any filter."""
-    try:
-        reply = await connection.get(type_, (("_count", "1"), (_NONSENSE, "1")), allow=SAID_NO, tries=1)
-        if reply.status in SAID_NO:
-            return "refused"
-        return "repeated" if _NONSENSE in read_bundle(reply.body).linked("self") else "dropped"
-    except Denied:
-        raise
-    except (NotReadError, Fault):
-        return "unknown"
+async def ask_nonsense(connection: Connection, type_: str, params: Pairs = (), *, by_post: bool = False) -> Unknown:
+    """Ask, and return a key of `CONTROLS`: who neither refuses nor drops the parameter cannot prove any filter.
+
+    `params` are those with which the type can be asked at all; without them a refusal would say nothing. A question
+    that fails is "unknown", and so is one that we may not ask.
+    """
+    interview = Interview(connection, most=1)
+    interview.by_post = by_post
+    return handles_unknown(await interview.ask(type_, (*params, *ONE, *NONSENSE)))

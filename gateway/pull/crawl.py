@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -110,7 +110,7 @@ class SearchCrawl:
         self._is_held, self._landed = is_held, landed
         self._begin(None)
 
-    async def pages(self, cursor: str | None) -> AsyncIterator[Page]:
+    async def pages(self, cursor: str | None) -> AsyncGenerator[Page, None]:
         """Walk the pages, from the start or behind `cursor`. They come in the order in which they are answered."""
         walk = self._begin(cursor)
         if walk.inquiries and not walk.control:
@@ -261,16 +261,16 @@ class SearchCrawl:
                 walk.remark(f"{inquiry.type}: others refer to some that the server does not have.")
             if step.unknown:
                 walk.remark(f"{inquiry.type}: the server does not give what others refer to.")
+        is_list = inquiry.type == "Patient" and inquiry.way == "list"
+        is_record = inquiry.way == "everything"
         for row in step.rows:
             self._references.arrived(row.type, row.id)
-            if row.type == "Patient" == inquiry.type and inquiry.way == "list" and row.is_asked and row.id:
+            if is_list and row.type == "Patient" and row.is_asked and row.id:
                 self._recall.meet(row.id)
-            if inquiry.way == "everything" and row.type != "Patient" and row.key not in self._recall.recorded:
+            if is_record and row.type != "Patient" and row.key not in self._recall.recorded:
                 self._recall.recorded.add(row.key)  # one may be in the records of two patients
                 inquiry.by_type[row.type] = inquiry.by_type.get(row.type, 0) + 1
-        for entry in step.entries:
-            if not entry.problem:
-                self._references.note(entry.raw)
+        self._references.note_all(entry.raw for entry in step.entries if not entry.problem)
 
     def _refilter(self, walk: Walk, inquiry: Inquiry, refused: str) -> None:
         """Ask by another date, or for all, where the server does not filter by this one."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.pull.asking import SAID_NO
 from gateway.pull.bundle import NotReadError, read_bundle
 from gateway.pull.connection import Connection
 from gateway.pull.metadata import Capability, OtherVersion, read_capability, without_statement
@@ -23,7 +24,6 @@ __all__ = ["CHECKS", "Finding", "State", "examine"]
 State = Literal["ok", "warning", "failed", "skipped"]
 
 CHECKS = ("url", "metadata", "version", "smart", "token", "scopes", "read", "write")
-_SAID_NO = frozenset(range(400, 500)) - {401, 408, 425, 429}
 _NOT_SO = (400, 422)  # the question is not taken as it was asked
 
 
@@ -152,8 +152,8 @@ async def _read(connection: Connection, profile: Profile, type_: str) -> Finding
     params = (*(slices[0].parameters if slices else ()), ("_count", "1"))
     by_post = profile.longest_url == 0
     try:
-        reply = await connection.search(type_, params, allow=_SAID_NO, tries=1, by_post=by_post)
-        if reply.status in _SAID_NO:
+        reply = await connection.search(type_, params, allow=SAID_NO, tries=1, by_post=by_post)
+        if reply.status in SAID_NO:
             fault = fault_of(reply)
             if reply.status in _NOT_SO and "required" in " ".join(read_outcome(reply.body).codes):
                 return Finding(check, "warning", fault.message, "A pull asks by category and by patient, too.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode
@@ -24,6 +24,7 @@ FILLED_IN: Final = (
 """The types that are filled in."""
 
 _MOST = 20_000  # names that are looked for in one pull
+_JUDGED = 50_000  # references that are remembered as they are written, because most come again and again
 _PAGES = 20  # of one question for 50 names
 _REFERENCE = re.compile(rb'"reference"\s*:\s*"([^"\\]{3,600})"')
 _NAME = re.compile(rb"(?:(.*)/)?([A-Z][A-Za-z]{1,40})/([A-Za-z0-9.-]{1,64})(?:/_history/.*)?")
@@ -49,12 +50,21 @@ class References:
         self._is_held = is_held
         self._wanted: dict[str, None] = {}
         self._came: set[str] = set()
+        self._judged: set[bytes] = set()
         self.left_out = False
 
     def note(self, raw: bytes) -> None:
         """Note what a resource refers to."""
-        for told in set(_REFERENCE.findall(raw)):
-            found = _NAME.fullmatch(told)
+        self.note_all([raw])
+
+    def note_all(self, raws: Iterable[bytes]) -> None:
+        """Note what resources refer to."""
+        told = set(_REFERENCE.findall(b"\n".join(raws))) - self._judged
+        if len(self._judged) >= _JUDGED:
+            self._judged.clear()
+        self._judged |= told
+        for text in told:
+            found = _NAME.fullmatch(text)
             if found is None or found[2] not in self._types or (found[1] or self._base) != self._base:
                 continue
             name = f"{found[2].decode()}/{found[3].decode()}"
@@ -63,6 +73,7 @@ class References:
             if len(self._wanted) < _MOST:
                 self._wanted[name] = None
             else:
+                self._judged.discard(text)  # there may be room for it later
                 self.left_out = True
 
     def arrived(self, type_: str, id_: str) -> None:

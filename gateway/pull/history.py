@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from gateway.pull.absent import can_be_asked
+from gateway.pull.asking import SAID_NO
 from gateway.pull.bundle import NotReadError, read_bundle
 from gateway.pull.connection import ComeBackLater, Connection
 from gateway.pull.inflate import TooLarge
@@ -19,7 +20,6 @@ from security.errors import Denied, NotFhir, Refused, Unreachable
 __all__ = ["deleted_since", "is_offered", "question"]
 
 _PAGES = 10_000
-_SAID_NO = frozenset(range(400, 500)) - {401, 408, 425, 429}
 
 
 def is_offered(capability: Capability, type_: str) -> bool:
@@ -45,8 +45,8 @@ async def deleted_since(connection: Connection, type_: str, since: datetime) -> 
     seen: set[str] = set()
     while target and not stopped:
         try:
-            reply = await connection.get(target, params, allow=_SAID_NO, fresh=True)
-            bundle = read_bundle(reply.body) if reply.status not in _SAID_NO else None
+            reply = await connection.get(target, params, allow=SAID_NO, fresh=True)
+            bundle = read_bundle(reply.body) if reply.status not in SAID_NO else None
             if bundle is None:
                 stopped = "refused"
                 break

@@ -19,7 +19,7 @@ from mappers import REFERRING
 
 __all__ = ["Increment", "as_instant", "server_clock", "upper_bound"]
 
-_PLAIN = re.compile(r"(\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d)(\.\d+)?Z", re.ASCII)
+_PLAIN = re.compile(r"(\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d)(?:\.(\d{1,3})\d*)?(?:Z|[+-]00:00)", re.ASCII)
 _TOLERANCE = timedelta(seconds=60)  # a stamp so much later than the answer's Date is still no mistake
 
 
@@ -104,7 +104,7 @@ def _reached(inquiry: Inquiry) -> str:
 def as_instant(text: str) -> str:
     """Write an instant in UTC, so that two can be compared as text; "" for what is none."""
     if (plain := _PLAIN.fullmatch(text)) is not None:  # as nearly all servers write it: not worth a calendar
-        return f"{plain[1]}{(plain[2] or '.000')[:4]:0<4}Z"
+        return f"{plain[1]}.{plain[2] or '':0<3}Z"
     try:
         told = datetime.fromisoformat(text)
         return _written(told) if told.tzinfo else ""
@@ -116,15 +116,18 @@ def server_clock(headers: Mapping[str, str]) -> str:
     """Read the header Date, which is the server's clock; "" where there is none."""
     try:
         told = parsedate_to_datetime(headers.get("date", ""))
-    except ValueError:
+        return _written(told if told.tzinfo else told.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
         return ""
-    return _written(told if told.tzinfo else told.replace(tzinfo=UTC))
 
 
 def upper_bound(headers: Mapping[str, str]) -> str:
     """Say from when on a stamp is a mistake. Without the server's clock ours must do: it only takes stamps away."""
     told = server_clock(headers)
-    return _written((datetime.fromisoformat(told) if told else datetime.now(UTC)) + _TOLERANCE)
+    try:
+        return _written((datetime.fromisoformat(told) if told else datetime.now(UTC)) + _TOLERANCE)
+    except OverflowError:
+        return told  # the last minute of the calendar
 
 
 def _written(instant: datetime) -> str:

@@ -82,8 +82,10 @@ async def lines_of(
                     yield batch
             return
         except NoRangeError:
-            reading.by_range = False
-            continue
+            if reading.by_range:
+                reading.by_range = False
+                continue
+            fault = Unreachable("The server sends a part of a file where all was asked for.", hint="Tell its operator.")
         except AnotherFileError:
             reading.start_over()
             restarts += 1

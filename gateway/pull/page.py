@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
@@ -45,6 +45,7 @@ Sign = Literal[
     "without-id",  # rows came without an id: nobody knows what they are
     "more-by-search",  # by search the server counts more than it exported
     "surplus",  # a file holds more than its manifest says
+    "repeated",  # some came twice, so that the count may hide others that did not come
 ]
 
 STOPS: Final[Mapping[str, str]] = MappingProxyType(
@@ -244,6 +245,20 @@ class Certificate(msgspec.Struct, frozen=True, omit_defaults=True):
         if not told or "incomplete" in told:
             return "incomplete"
         return "unprovable" if "unprovable" in told else "complete"
+
+    def with_repeats(self, types: Collection[str]) -> Certificate:
+        """Say that resources of some types came several times in an export: its counts are of rows.
+
+        One that came twice may stand for one that is missing, so that the next pull asks for these types whole.
+        """
+        asked = tuple(
+            msgspec.structs.replace(each, signs=(*each.signs, "repeated"))
+            if each.type in types and "repeated" not in each.signs
+            else each
+            for each in self.asked
+        )
+        until = {mark: instant for mark, instant in self.until.items() if mark.partition("?")[0] not in types}
+        return msgspec.structs.replace(self, asked=asked, until=until)
 
 
 class _Numbered(msgspec.Struct):

@@ -18,7 +18,7 @@ from gateway.pull.created import created_dates
 from gateway.pull.habits import Vendor, load_habits, vendor_of, with_habits
 from gateway.pull.interview import Interview, Pairs
 from gateway.pull.metadata import Capability
-from gateway.pull.profile import Profile, Slice, Truth, Unknown
+from gateway.pull.profile import Profile, Slice, Truth
 from gateway.pull.questions import questions
 from gateway.pull.trials import (
     CATEGORIES,
@@ -33,7 +33,7 @@ from gateway.pull.trials import (
     truth_of,
 )
 
-__all__ = ["HOLDS", "ask_control", "learn"]
+__all__ = ["HOLDS", "learn"]
 
 HOLDS: Final = timedelta(days=30)
 """How long what was learned is believed, where the server says nothing new."""
@@ -91,17 +91,6 @@ async def learn(
         profile = _with(profile, "probe", skew_s=interview.skew_s)
     learned = now.isoformat(timespec="seconds") if interview.is_whole else ""
     return msgspec.structs.replace(profile, basis=basis, learned=learned)
-
-
-async def ask_control(connection: Connection, type_: str, params: Pairs = (), *, by_post: bool = False) -> Unknown:
-    """Ask with a parameter that no server has: who neither refuses nor drops it cannot prove any filter.
-
-    `params` are those with which the type can be asked at all; without them a refusal would say nothing. A question
-    that fails is "unknown".
-    """
-    interview = Interview(connection, most=1)
-    interview.by_post = by_post
-    return handles_unknown(await interview.ask(type_, (*params, *ONE, *NONSENSE)))
 
 
 def _said(capability: Capability) -> Profile:

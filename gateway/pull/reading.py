@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -10,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.pull.asking import codes_in
-from gateway.pull.bundle import Bundle
+from gateway.pull.bundle import Bundle, head_of
 from gateway.pull.depth import is_deeper
 from gateway.pull.increment import as_instant
 from gateway.pull.outcome import read_outcome
@@ -18,7 +17,6 @@ from gateway.pull.page import Entry, Sign
 
 __all__ = ["Row", "Rows", "read_rows"]
 
-_STAMP = re.compile(rb'"lastUpdated"\s*:\s*"([^"\\]{10,40})"')
 # Warnings that are about what was asked, or about nothing; the rest is about rows (R4 valueset-issue-type.html).
 _HARMLESS = frozenset(
     {
@@ -29,10 +27,17 @@ _HARMLESS = frozenset(
 _HIDDEN = frozenset({"suppressed", "forbidden", "security"})  # "may not contain the entire record" (Epic, code 4119)
 
 
-class _Head(msgspec.Struct, frozen=True):
-    resourceType: str = ""  # noqa: N815  FHIR's spelling
+class _Meta(msgspec.Struct, frozen=True, gc=False):
+    lastUpdated: str = ""  # noqa: N815  FHIR's spelling, here and below
+
+
+class _Head(msgspec.Struct, frozen=True, gc=False):
+    resourceType: str = ""  # noqa: N815
     id: str = ""
-    meta: msgspec.Raw = msgspec.Raw(b"")
+    meta: _Meta = _Meta()
+
+
+_heads = msgspec.json.Decoder(_Head)
 
 
 class Row(NamedTuple):
@@ -63,35 +68,28 @@ def read_rows(
     One that has more levels than `deepest` is too large for its readers.
     """
     found = Rows()
+    entries, rows = found.entries, found.rows
     for number, item in enumerate(bundle.entry, 1):
         raw = bytes(item.resource)
         if not raw:
             found.remarks.append(f"{type_}: an entry without a resource came.")
             continue
         head = _head_of(raw)
-        if head is not None and head.resourceType == "OperationOutcome" and type_ != "OperationOutcome":
+        kind, id_ = head.resourceType, head.id
+        if kind == "OperationOutcome" and type_ != "OperationOutcome":
             found.remarks.append(f"{type_}: the server remarked{codes_in(raw)}.")
             if (sign := _sign_of(raw)) is not None:
                 found.signs.append(sign)
             continue
-        kind = head.resourceType if head else ""
-        is_asked = (kind == type_ or kind in others) and item.search.mode != "include"
-        id_ = head.id if head else ""
-        problem = "" if is_asked or item.search.mode == "include" else "unexpected-type"
-        problem = "too-large" if is_deeper(raw, deepest) else problem
-        found.entries.append(
-            Entry(raw, item.fullUrl, f"{place} entry {number}", problem if kind else "not-fhir", version)
-        )
-        stamp = _STAMP.search(head.meta) if head and memoryview(head.meta) else None
-        found.rows.append(
-            Row(
-                kind,
-                id_,
-                f"{kind}/{id_}".encode() if id_ else raw,
-                is_asked,
-                as_instant(stamp[1].decode("ascii", "replace")) if stamp else "",
-            )
-        )
+        is_included = item.search.mode == "include"
+        is_asked = (kind == type_ or kind in others) and not is_included
+        problem = "not-fhir" if not kind else "" if is_asked or is_included else "unexpected-type"
+        if kind and is_deeper(raw, deepest):
+            problem = "too-large"
+        entries.append(Entry(raw, item.fullUrl, f"{place} entry {number}", problem, version))
+        key = f"{kind}/{id_}".encode() if id_ else raw
+        stamp = head.meta.lastUpdated
+        rows.append(Row(kind, id_, key, is_asked, as_instant(stamp) if stamp else ""))
     return found
 
 
@@ -106,9 +104,13 @@ def _sign_of(raw: bytes) -> Sign | None:
     return "narrowed-scope" if warned else None
 
 
-def _head_of(raw: bytes) -> _Head | None:
+def _head_of(raw: bytes) -> _Head:
+    """Read what is needed of a resource; of one without a type nothing, and no stamp where `meta` is none."""
     try:
-        found = msgspec.json.decode(raw, type=_Head)
+        found = _heads.decode(raw)
+    except msgspec.ValidationError:
+        told = head_of(raw)
+        return _Head(told.resourceType, told.id) if told else _Head()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return found if found.resourceType else None
+        return _Head()
+    return found if found.resourceType else _Head()

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 __all__ = ["retry_after", "used_up_for"]
 
 _DAY, _EPOCH = 86_400.0, 1e9  # a reset is seconds from now, or, in old habits, an instant since 1970
+_MOST = 1e9  # seconds; with 30 years more, a date is still a date
 _POLICY = re.compile(
     r'"[^"]*"((?:\s*;\s*[a-z]+=[0-9]+)+)'
 )  # "requests";r=0;t=30 (draft-ietf-httpapi-ratelimit-headers)
@@ -22,9 +23,10 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """
     said = headers.get("retry-after", "").strip()
     if said.isascii() and said.isdecimal():
-        return float(said[:12])
+        return min(float(said[:12]), _MOST)
     until = _date(said)
-    return max(0.0, (until - (_date(headers.get("date", "")) or now)).total_seconds()) if until else None
+    seconds = (until - (_date(headers.get("date", "")) or now)).total_seconds() if until else None
+    return None if seconds is None else min(max(0.0, seconds), _MOST)
 
 
 def used_up_for(headers: Mapping[str, str], now: datetime) -> float | None:

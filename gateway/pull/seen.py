@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from itertools import islice
 
 __all__ = ["Seen"]
 
@@ -16,6 +17,7 @@ class Seen:
     def __init__(self, carried: str = "") -> None:
         raw = base64.b64decode(carried)
         self._hashes = dict.fromkeys(raw[i : i + _BYTES] for i in range(0, len(raw), _BYTES))
+        self._written: tuple[int, int, str] | None = None
 
     def add(self, key: bytes) -> None:
         """Remember a key."""
@@ -25,8 +27,11 @@ class Seen:
         """Write the keys as text; "" where there are more than `most`, or only the newest where these will do."""
         if len(self._hashes) > most and not newest:
             return ""
-        kept = list(self._hashes)[-most:]
-        return base64.b64encode(b"".join(kept)).decode()
+        state = (len(self._hashes), most)  # nothing is ever taken out
+        if self._written is None or self._written[:2] != state:
+            kept = list(islice(reversed(self._hashes), most))[::-1]
+            self._written = (*state, base64.b64encode(b"".join(kept)).decode())
+        return self._written[2]
 
     def __contains__(self, key: bytes) -> bool:
         return _hash(key) in self._hashes

@@ -40,7 +40,7 @@ def told(base: Base, url: str, page: str, aliases: Sequence[Base] = ()) -> Told:
         raise Refused("The server told us a link with a user in it.", hint="Tell its operator.", detail=url)
     if is_loopback(found.host) and not is_loopback(base.url.host):
         raise Refused(
-            "The server told us a link to this machine.", hint="Add it to aliases, if the server means itself."
+            "The server told us a link to this machine.", hint="Add it to aliases, if the server means itself by it."
         )
     if base.url.scheme == "https" and found.scheme != "https" and not is_loopback(found.host):
         raise Refused("The server told us a link that is not protected.", hint="Ask its operator for https links.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 import msgspec
-from sqlalchemy import Integer, bindparam, delete, func, update
+from sqlalchemy import Integer, bindparam, delete, func, insert, update
+from sqlalchemy.orm.util import identity_key
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -29,6 +30,16 @@ _COUNT = (
     update(PullRow)
     .where(col(PullRow.id) == bindparam("of_pull"))
     .values(ledger=bindparam("new_ledger"), mapped=col(PullRow.mapped) + bindparam("more", type_=Integer))
+)
+_LANDED: Any = select(PageRow.number, PageRow.sealed).where(
+    col(PageRow.pull) == bindparam("of_pull"), col(PageRow.number).in_(bindparam("numbers", expanding=True))
+)
+_PAGE = insert(PageRow)
+_STATE: Any = select(PullRow.state).where(col(PullRow.id) == bindparam("of_pull"))
+_GO_ON = (
+    update(PullRow)
+    .where(col(PullRow.id) == bindparam("of_pull"))
+    .values(cursor=bindparam("new_cursor"), pages=col(PullRow.pages) + bindparam("more", type_=Integer))
 )
 _UNFINISHED: tuple[PullState, ...] = ("fetching", "mapping")
 
@@ -55,28 +66,40 @@ class Pulls(Owners):
 
         Raises `Misuse` where another page of that number is there: somebody else is pulling from this source.
         """
-        body = msgspec.msgpack.encode(page)
+        return self.land_all(pull, [page], events) > 0
+
+    def land_all(self, pull: Pull, pages: Sequence[Page], events: Events = ()) -> int:
+        """Store pages that follow on each other, and the cursor behind the last one: all of them, or none.
+
+        Returns how many are new. Those that are there already are left as they are; `events` are recorded where any is
+        new. Raises `Misuse` where another page of such a number is there.
+        """
+        bodies = {page.number: msgspec.msgpack.encode(page) for page in pages}
         with self.transaction() as work:
-            row, key, place = (
-                self._unfinished(work, pull),
-                self._source_key(work.session, pull.source),
-                _page(pull.id, page.number),
-            )
-            landed = work.session.get(PageRow, (pull.id, page.number))
-            if landed is not None:
-                if key.open(landed.sealed, place) != body:
+            connection, of_pull = work.session.connection(), {"of_pull": pull.id}
+            state = connection.scalar(_STATE, of_pull)
+            if state not in _UNFINISHED:
+                raise _ended()
+            key = self._source_key(work.session, pull.source)
+            for number, sealed in connection.execute(_LANDED, {**of_pull, "numbers": list(bodies)}):
+                if key.open(sealed, _page(pull.id, number)) != bodies.pop(number):
                     raise Misuse(
                         "Two pulls from one source ran at the same time.", hint="Let one end, then run it again."
                     )
-                return False
-            if row.state != "fetching":
+            if not bodies:
+                return 0
+            if state != "fetching":
                 raise ValueError("a page came after the end of its pull")
             work.record(events)
-            work.session.add(PageRow(pull=pull.id, number=page.number, mapped=False, sealed=key.seal(body, place)))
-            row.cursor = key.seal(page.cursor.encode(), Place("pull", pull.id, "cursor"))
-            row.pages += 1
-            work.session.add(row)
-            return True
+            sealed_pages = {number: key.seal(body, _page(pull.id, number)) for number, body in bodies.items()}
+            rows = [{"pull": pull.id, "number": n, "mapped": False, "sealed": it} for n, it in sealed_pages.items()]
+            connection.execute(_PAGE, rows)
+            cursor = next(page.cursor for page in reversed(pages) if page.number in bodies)
+            behind = key.seal(cursor.encode(), Place("pull", pull.id, "cursor"))
+            connection.execute(_GO_ON, {**of_pull, "new_cursor": behind, "more": len(rows)})
+            if (held := work.session.identity_map.get(identity_key(PullRow, pull.id))) is not None:
+                work.session.refresh(held)  # somebody in the same transaction read it before
+            return len(rows)
 
     def finish_fetch(self, pull: Pull, certificate: Certificate, events: Events = ()) -> Pull:
         """Note that the source was walked to its end, and what it certifies. Mapping may begin."""
@@ -104,7 +127,15 @@ class Pulls(Owners):
                 ).one()
             yield _read_page.decode(key.open(sealed, _page(pull.id, number)))
 
-    def finish_pull(self, pull: Pull, now: datetime, events: Events = (), *, seen: int = 0) -> Pull:
+    def finish_pull(
+        self,
+        pull: Pull,
+        now: datetime,
+        events: Events = (),
+        *,
+        seen: int = 0,
+        certificate: Certificate | None = None,
+    ) -> Pull:
         """End a pull whose pages are all mapped, and drop the pages: their raw bytes are in the twins now.
 
         What became of the resources (how many different ones were `seen`) is added to the certificate.
@@ -118,10 +149,11 @@ class Pulls(Owners):
             if row.state != "mapping" or work.session.exec(waiting).one():
                 raise ValueError("a pull is finished when it is fetched and all of its pages are mapped")
             told = self._pull(work.session, row)
-            if told.certificate is not None:
+            certificate = certificate or told.certificate
+            if certificate is not None:
                 counts = {name: int(told.ledger.get(name, 0)) for name in ("refused", "retracted")}
                 row.certificate = self._certificate(
-                    work.session, pull, msgspec.structs.replace(told.certificate, seen=seen, **counts)
+                    work.session, pull, msgspec.structs.replace(certificate, seen=seen, **counts)
                 )
             return self._end(work, row, "done", now)
 
@@ -153,7 +185,7 @@ class Pulls(Owners):
     def _unfinished(self, work: Work, pull: Pull) -> PullRow:
         row = work.session.get(PullRow, pull.id)
         if row is None or row.state not in _UNFINISHED:
-            raise Misuse("This pull has ended already.", hint="Run it again to begin another one.")
+            raise _ended()
         return row
 
     def _end(self, work: Work, row: PullRow, state: PullState, now: datetime) -> Pull:
@@ -190,6 +222,10 @@ class Pulls(Owners):
             certificate=None if certificate is None else _read_certificate.decode(certificate),
             ledger={} if ledger is None else msgspec.json.decode(ledger),
         )
+
+
+def _ended() -> Misuse:
+    return Misuse("This pull has ended already.", hint="Run it again to begin another one.")
 
 
 def _newest_first() -> SelectOfScalar[PullRow]:

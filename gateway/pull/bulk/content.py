@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gateway.pull.bulk.manifest import File
+from gateway.pull.bulk.manifest import File, is_type
 from gateway.pull.bundle import Head, NotReadError, read_bundle, read_head
 from gateway.pull.depth import is_deeper
 from gateway.pull.lines import TOO_LARGE
@@ -90,6 +90,8 @@ class Reader:
         content.rows += 1
         if type_ and asked and type_ != asked:
             problem = "unexpected-type"
+        elif type_ and not is_type(type_):
+            problem = "not-fhir"
         if type_ and is_deeper(raw, self._deepest):
             problem = "too-large"
         if problem:

@@ -133,7 +133,7 @@ class BulkExport:
             raise refusal.fault from refusal
         if isinstance(answer, Busy):
             self._busy += 1
-            seconds = min(60.0, 2.0 ** min(self._busy, 6)) if answer.seconds is None else answer.seconds
+            seconds = max(min(60.0, 2.0 ** min(self._busy, 6)), answer.seconds or 0.0)
             job.step, job.not_before = "new", self.waiting.now + seconds
             yield self._page("not begun yet", job)
             if seconds > self._settings.come_back_s or self.waiting.waited > _BUSY_S:
@@ -145,7 +145,7 @@ class BulkExport:
         job.step = "loading" if answer.inline else "polling"
         if not answer.inline and not answer.status:
             job.is_lost = True
-            job.fail("export-failed", "The server began an export and did not say where.")
+            job.fail("export-failed", answer.why or "The server began an export and did not say where.")
         yield self._page("begun", job)
 
     async def _poll(self, job: Job) -> AsyncIterator[Page]:

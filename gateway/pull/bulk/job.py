@@ -86,7 +86,8 @@ class Job(msgspec.Struct):
     begun, started
         When it was kicked off, likewise, and by the server's own clock (where it has none, by ours).
     digest, when, request, upto, beyond, opened
-        The list of files, and which of them are done: all below `upto`, and those `beyond` it; `opened` are under way.
+        The list of files, and which of them are done: all below `upto`, and spans `beyond` it, each from its first file
+        to the one behind its last; `opened` are under way.
     again
         How often it was kicked off again because the server had lost it.
     is_lost
@@ -117,7 +118,7 @@ class Job(msgspec.Struct):
     when: str = ""
     request: str = ""
     upto: int = 0
-    beyond: list[int] = []
+    beyond: list[tuple[int, int]] = []
     opened: dict[int, Opened] = {}
     tallies: dict[str, Tally] = {}
     filled: Tally = msgspec.field(default_factory=Tally)
@@ -184,14 +185,18 @@ class Job(msgspec.Struct):
 
     def is_done(self, file: int) -> bool:
         """Say whether a file is behind us."""
-        return file < self.upto or file in self.beyond
+        return file < self.upto or any(first <= file < end for first, end in self.beyond)
 
     def finish(self, file: int) -> None:
-        """Put a file behind us."""
+        """Put a file behind us. There may be very many behind one that is put off, and a cursor holds them all."""
         self.opened.pop(file, None)
-        self.beyond = sorted({*self.beyond, file})
-        while self.beyond and self.beyond[0] == self.upto:
-            self.beyond, self.upto = self.beyond[1:], self.upto + 1
+        joined = [(0, self.upto)]
+        for first, end in sorted([*self.beyond, (file, file + 1)]):
+            if first <= joined[-1][1]:
+                joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+            else:
+                joined.append((first, end))
+        self.upto, self.beyond = joined[0][1], joined[1:]
 
     def forget(self) -> None:
         """Drop the export that the server lost; what was wanted stays, and so does what was remarked."""

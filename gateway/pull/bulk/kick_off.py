@@ -48,12 +48,13 @@ class NotBegunError(Exception):
 class Begun:
     """An export is under way: `status` is where to ask for it, "" where nobody said; `inline` is a manifest at once.
 
-    `started` is the server's clock then, "" where it has none.
+    `started` is the server's clock then, "" where it has none; `why` is why its word of where is no use.
     """
 
     status: str = field(default="", repr=False)
     inline: str = field(default="", repr=False)
     started: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +155,8 @@ class KickOff:
         if said or reply.status == 202:
             try:
                 return Begun(self._connection.told(said, reply.url).url if said else "", started=started)
-            except Refused:
-                return Begun(started=started)
+            except Refused as fault:
+                return Begun(started=started, why=f"{fault.message} {fault.hint}")
         try:
             read_manifest(reply.body)
         except NotReadError as error:

@@ -115,7 +115,8 @@ class Loading:
         mark = self._put_off.get(index) or (opened.mark if opened else Mark())
         try:
             told = self._connection.told(file.url, self._manifest.url)
-        except Refused:
+        except Refused as fault:
+            self._job.remark(f"{fault.message} {fault.hint}")
             told = None
         if told is None or (needs and not told.is_ours):
             yield Loaded(index, Content(), mark, is_end=True, stopped="foreign-file")

@@ -8,6 +8,7 @@ Sources: Bulk Data Access IG 1.0.0 to 2.0.0 export.html#response---complete-stat
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
@@ -16,10 +17,11 @@ import msgspec
 
 from gateway.pull.bundle import NotReadError
 
-__all__ = ["File", "Manifest", "Part", "read_manifest"]
+__all__ = ["File", "Manifest", "Part", "is_type", "read_manifest"]
 
 Part = Literal["output", "deleted", "outcome"]
 
+_TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _TRUTHS = {"true": True, "false": False}  # Oracle Health's Soarian writes text (docs.oracle.com op-export-filerequest)
 
 
@@ -125,6 +127,11 @@ class _Manifest(msgspec.Struct):
     link: list[_Link] | None = None
 
 
+def is_type(text: str) -> bool:
+    """Say whether a text can be the name of a type: others are shown to nobody, and not counted by."""
+    return _TYPE.fullmatch(text) is not None
+
+
 def read_manifest(body: bytes) -> Manifest:
     """Read a page of a manifest; raises `NotReadError` for what is none."""
     try:
@@ -159,7 +166,7 @@ def read_manifest(body: bytes) -> Manifest:
 def _file(part: Part, file: _File) -> File:
     bad = {each.code for each in file.countSeverity or () if _number(each.count) != 0} - {"information", "success"}
     harmless = file.countSeverity is not None and not bad
-    type_ = file.type if isinstance(file.type, str) and file.type.isalpha() else ""
+    type_ = file.type if isinstance(file.type, str) and is_type(file.type) else ""
     return File(part, type_ if part == "output" else "", file.url, _number(file.count), harmless)
 
 

@@ -25,6 +25,7 @@ _LOST = frozenset({404, 410})
 _LATER = frozenset({408, 425, 502, 503, 504})  # about the question, or from a proxy, never about the export
 _TRANSIENT = ("transient", "throttled", "lock-error")  # of R4's issue types below "transient", those that name a moment
 _LONGEST = 60.0  # seconds between two polls where the server says nothing
+_SHORTEST = 1.0  # and where it says "at once", again and again
 _UNTOLD = 30  # polls in a row that tell nothing: half an hour
 _UNTOLD_ABROAD = 2
 _PROGRESS = re.compile(r"\b\d{1,3}(\.\d{1,2})?\s?%|\b\d{1,9}\s?(/|of)\s?\d{1,9}\b")
@@ -76,7 +77,7 @@ class Polls:
                 told, headers={"Accept": _ACCEPT}, with_token=told.is_ours, allow=_ALL, tries=1
             )
         except (ComeBackLater, OutOfOrder) as fault:
-            return Answer("wait", fault.seconds)
+            return Answer("wait", max(_SHORTEST, fault.seconds))
         except (NotFhir, Unreachable) as fault:
             return self._nothing(fault if told.is_ours else _abroad(fault))
         except Denied as fault:
@@ -107,7 +108,7 @@ class Polls:
     def _wait(self, asked_for: float | None, progress: str = "") -> Answer:
         self._waits += 1
         growing = min(_LONGEST, 2.0 ** min(self._waits - 1, 10))
-        return Answer("wait", growing if asked_for is None else asked_for, progress)
+        return Answer("wait", growing if asked_for is None else max(_SHORTEST, asked_for), progress)
 
     def _nothing(self, fault: NotFhir | Unreachable, asked_for: float | None = None) -> Answer:
         self._untold += 1

@@ -53,6 +53,8 @@ def test_any_bundle_that_is_written_plainly_is_read(before, after, resources):
     [
         b'{"resourceType":"Bundle","entry":[{"resource":{"id":"a"}}],"entry":[]}',
         b'{"resourceType":"Bundle", "entry": [{"resource":{"id":"a"}, "resource":{"id":"b"}}, {}]}',
+        b'{"resourceType":"Bundle","entry":[{"resource":{"id":"a"},"resource":{"id":"b"}},{}]}',
+        b'{"resourceType":"Bundle","entry":[ {"resource":{"id":"a"},"resource":{"id":"b"}} ]}',
         b'{"entry":[{}], "resourceType":"Bundle", "\\u0065ntry":[]}',
     ],
 )

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.responses import Response
 
 from gateway.pull.connection import ComeBackLater
 from gateway.pull.inflate import Limits, TooLarge
@@ -327,6 +328,15 @@ async def test_a_refusal_is_told_as_that_at_once(files, read, status, fault):
     with pytest.raises(fault):
         await read()
     assert len(files.asked) == 1
+
+
+async def test_a_server_that_sends_parts_whatever_it_is_asked_is_not_asked_for_ever(ehr, connect):
+    part = Response(b"{}\n", 206, headers={"Content-Range": "bytes 0-2/9"})
+    ehr.hooks.append(lambda request: part if len(ehr.asked) < 99 else Response(b""))
+    connection = connect(patience=Patience(tries=3))
+    with pytest.raises(Unreachable, match="a part of a file"):
+        assert not [batch async for batch in lines_of(connection, connection.told("file/1"), with_token=False)]
+    assert len(ehr.asked) == 4
 
 
 async def test_a_web_page_instead_of_a_file_is_asked_for_again_and_then_told(files, read):

@@ -10,11 +10,12 @@ import pytest
 from conformance.hostile import Ehr, EhrSettings, Misbehaviour
 from gateway.profiles import keep, kept, profile_of
 from gateway.pull.connection import Connection
+from gateway.pull.controls import ask_nonsense
 from gateway.pull.habits import load_habits
 from gateway.pull.known import what_is_known
 from gateway.pull.metadata import fetch_capability
 from gateway.pull.passwords import StaticBearer
-from gateway.pull.probes import HOLDS, ask_control, learn
+from gateway.pull.probes import HOLDS, learn
 from gateway.pull.wire import Patience
 from gateway.source_settings import SourceSettings
 from security.errors import Denied, NotFhir, Refused, UnknownName
@@ -296,7 +297,7 @@ def test_the_control_says_what_filters_are_worth(put, fault, settings, control):
 
     async def asking():
         async with Connection(ehr.base_url, patience=Patience(tries=1)) as connection:
-            return await ask_control(connection, "Patient")
+            return await ask_nonsense(connection, "Patient")
 
     assert asyncio.run(asking()) == control
 
@@ -306,7 +307,7 @@ def test_a_control_where_the_type_needs_more_is_asked_with_it(put):
 
     async def asking(params, *, by_post=False):
         async with Connection(ehr.base_url, patience=Patience(tries=1)) as connection:
-            return await ask_control(connection, "Observation", params, by_post=by_post)
+            return await ask_nonsense(connection, "Observation", params, by_post=by_post)
 
     assert asyncio.run(asking(())) == "refused"
     assert asyncio.run(asking((("category", "laboratory"),))) == "dropped"

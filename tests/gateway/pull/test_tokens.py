@@ -244,6 +244,14 @@ async def test_an_endpoint_that_wants_a_long_pause_is_not_waited_for(ehr, talk, 
     assert (await connection.get("metadata")).status == 200
 
 
+@pytest.mark.parametrize("said", ["999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+async def test_an_endpoint_that_wants_a_pause_of_ages_is_told_as_such(ehr, talk, said):
+    authority = Authority(ehr)
+    authority.answers = [Response(status_code=429, headers={"Retry-After": said})]
+    with pytest.raises(Unreachable, match="come back later"):
+        await talk()[0].get("metadata")
+
+
 async def test_while_the_old_token_is_good_a_renewal_that_fails_costs_nothing(ehr, clock, talk):
     authority = Authority(ehr)
     connection, _ = talk()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.pull.increment import Increment
+from gateway.pull.increment import Increment, server_clock, upper_bound
 from gateway.pull.metadata import fetch_capability
 from gateway.pull.page import Asked
 from gateway.pull.plan import Plan
@@ -119,3 +119,9 @@ async def test_what_stands_in_two_records_is_counted_once(socket):
             "Observation": 2,
             "Practitioner": 1,
         }
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 -1200", "soon"])
+def test_a_clock_beyond_the_calendar_ends_no_pull(date):
+    assert server_clock({"date": date})[:4] in ("", "9999")
+    assert upper_bound({"date": date})

@@ -34,6 +34,35 @@ def test_landing_a_page_twice_is_landing_it_once(store, at, page, event):
     assert len(store.audit_rows()) == 1
 
 
+def test_pages_that_land_together_leave_the_cursor_behind_the_last_one(store, at, page, event):
+    pull = store.begin_pull("north", at(0))
+    pages = [page(1, b"1", cursor="one"), page(2, b"2", cursor="two"), page(3, b"3", cursor="three")]
+    assert store.land(pull, pages[0])
+    assert store.land_all(pull, pages, [event(), event()]) == 2
+    assert store.land_all(pull, pages, [event()]) == 0
+    again = store.begin_pull("north", at(1))
+    assert (again.cursor, again.pages) == ("three", 3)
+    assert list(store.landed_pages(pull)) == pages
+    assert len(store.audit_rows()) == 2
+
+
+def test_of_pages_that_land_together_all_do_or_none(store, at, page):
+    pull = store.begin_pull("north", at(0))
+    store.land(pull, page(2, b"other", cursor="kept"))
+    with pytest.raises(Misuse):
+        store.land_all(pull, [page(1, b"1"), page(2, b"2")])
+    assert [each.number for each in store.landed_pages(pull)] == [2]
+    assert store.begin_pull("north", at(1)).cursor == "kept"
+
+
+def test_a_transaction_that_begins_a_pull_and_lands_a_page_sees_both(store, at, page):
+    with store.transaction():
+        pull = store.begin_pull("north", at(0))
+        store.land(pull, page(1, cursor="one"))
+        again = store.begin_pull("north", at(0))
+    assert (again.id, again.cursor, again.pages) == (pull.id, "one", 1)
+
+
 def test_two_pulls_that_disagree_about_a_page_are_told_apart(store, at, page):
     pull = store.begin_pull("north", at(0))
     store.land(pull, page(1, b'{"id":"a"}'))

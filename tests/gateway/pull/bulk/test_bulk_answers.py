@@ -232,6 +232,19 @@ def test_a_status_on_another_server_gets_no_token_and_the_fault_says_what_to_do(
     assert set(stranger.tokens()) == {None}
 
 
+@pytest.mark.parametrize("what", ["status", "file"])
+def test_an_address_that_is_not_asked_is_told_with_what_to_do(server, clock, what):
+    link = "http://mr-x@files.invalid/1"
+    if what == "status":
+        server.answers["Patient/$export"] = Response(status_code=202, headers={"Content-Location": link})
+    else:
+        server.manifest["output"][0]["url"] = link
+    _, certificate = server.pull(clock)
+    assert certificate.verdict == "incomplete"
+    assert "The server told us a link with a user in it. Tell its operator." in certificate.note
+    assert "mr-x" not in certificate.note
+
+
 def test_a_file_of_ours_is_tried_without_a_token_where_none_is_wanted(server, clock):
     server.manifest |= {"requiresAccessToken": False}
     server.pull(clock)
@@ -325,6 +338,15 @@ def test_a_file_of_several_types_is_counted_by_type_and_proves_nothing(server, c
     assert [each.listed for each in certificate.asked] == ["Patient", ""]
 
 
+def test_what_is_no_name_of_a_type_is_shown_to_nobody(server, clock):
+    server.manifest["output"] = [{"type": "Mr X", "url": f"{server.ehr.base}/files/1", "count": 2}]
+    server.files["1"] = [PATIENTS[0], {"resourceType": "Mr X", "id": "1"}]
+    pages, certificate = server.pull(clock)
+    assert came(pages) == ["p0"]
+    assert [entry.problem for page in pages for entry in page.entries] == ["", "not-fhir"]
+    assert not [text for text in (*(p.what for p in pages), *(a.what for a in certificate.asked)) if "Mr X" in text]
+
+
 def test_lines_without_an_id_are_told(server, clock):
     server.files["1"] = [{"resourceType": "Patient"}, *PATIENTS[:2]]
     _, certificate = server.pull(clock)
@@ -382,6 +404,22 @@ def test_an_export_of_changes_without_a_word_of_files_has_none(server, clock):
     assert (changes.asked[0].verdict, changes.asked[0].stopped) == ("unprovable", "")
     _, whole = server.pull(clock)
     assert (whole.asked[0].verdict, whole.asked[0].stopped) == ("incomplete", "no-manifest")
+
+
+def test_a_server_that_says_at_once_again_and_again_is_asked_once_a_second(server, clock):
+    server.ehr.once("status", Response(status_code=202, headers={"Retry-After": "0"}), times=5)
+    server.ehr.hooks.reverse()
+    _, certificate = server.pull(clock)
+    assert certificate.verdict == "complete"
+    assert clock.slept == [1.0] * 5
+
+
+def test_a_server_that_never_begins_is_left_after_an_hour(server, clock):
+    server.answers["Patient/$export"] = Response(status_code=429, headers={"Retry-After": "0"})
+    with pytest.raises(Unreachable, match="come back later"):
+        server.pull(clock)
+    assert 3600 <= sum(clock.slept) < 7200
+    assert len(server.asked("Patient/$export")) < 200
 
 
 @pytest.mark.parametrize("path", ["status", "more"])

@@ -114,3 +114,14 @@ def test_a_medicine_that_the_export_leaves_out_is_asked_for_by_name(ward, capsys
     assert [(a.said, a.came) for a in certificate.asked if a.what == "Medication, filled in"] == [(1, 1)]
     [told] = pull(ward, capsys)["sources"]
     assert len([s for s in ward.ehr.seen if s.path.endswith("/Medication")]) == 1  # held by now
+
+
+def test_a_row_that_came_twice_does_not_stand_for_one_that_is_missing(ward, capsys):
+    """The number of rows is right: only who looks at their names sees it. The next pull asks for all of the type."""
+    ward.ehr.misbehaviours.add(Misbehaviour("line-missing", "Export", after=2, times=1))
+    ward.ehr.misbehaviours.add(Misbehaviour("line-twice", "Export", after=2, times=1))
+    assert pull(ward, capsys)["sources"][0]["certificate"] == "unprovable"
+    assert len(ward.facts()["p0"]) == 8
+    [second] = pull(ward, capsys)["sources"]
+    assert second["certificate"] == "complete"
+    assert ward.facts()["p0"] == NINE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import aclosing
 from datetime import timedelta
 from urllib.parse import parse_qsl
@@ -298,6 +299,16 @@ def test_a_file_that_fails_is_tried_again_behind_all_others(socket):
     seen = export(desk)
     assert seen.certificate.verdict == "complete"
     assert [page.what for page in seen.pages if ", file " in page.what][-1] == "Patient, file 1 of 4"
+
+
+def test_a_cursor_does_not_grow_with_the_files_behind_one_that_is_put_off(socket):
+    desk = Desk.open(socket, Misbehaviour("file-bad-gateway", "Export", 0, 3), bulk={"lines_a_file": 1}, at_once=1)
+    seen = export(desk)
+    assert seen.certificate.verdict == "complete"
+    sizes = [len(page.cursor) for page in seen.pages if ", file " in page.what]
+    assert max(sizes[1:]) - min(sizes[1:]) < 60
+    cursor = next(page.cursor for page in seen.pages if "file 20 of 20" in page.what)
+    assert json.loads(cursor)["beyond"] == [[1, 20]]
 
 
 def test_other_files_than_before_are_fetched_anew(socket):
