@@ -147,7 +147,8 @@ def ehr() -> Ehr:
 
 
 SERVER_FAULTS = {
-    "HTML instead of FHIR": (Misbehaviour("login-page", type="Observation", after=1), "not-fhir"),
+    # the first ones are those by which is learned what the server can do
+    "HTML instead of FHIR": (Misbehaviour("login-page", type="Observation", after=4), "not-fhir"),
     "a next link to another host": (Misbehaviour("foreign-next-link", type="Observation"), "foreign-next-link"),
     "a next link that leads in a circle": (Misbehaviour("looping-next-link", type="Observation"), "loop"),
 }
