@@ -4,7 +4,6 @@ import json
 import random
 import re
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -155,14 +154,11 @@ def test_a_key_that_hides_behind_longer_numbers_is_found():
     assert read(hidden) == letter_by_letter(hidden) == "duplicate-key"
 
 
-PATIENTS = Path(__file__).parents[3] / "shared" / "data" / "patients"
-
-
-@pytest.mark.skipif(not PATIENTS.is_dir(), reason="the folder ../shared/data is not beside the project")
 @pytest.mark.parametrize("version", ["dstu2", "stu3", "r4"])
-def test_real_resources_are_read_as_ever_and_with_a_changed_byte_too(version):
+def test_real_resources_are_read_as_ever_and_with_a_changed_byte_too(shared_data, version):
     chance = random.Random(version)  # noqa: S311 - not for secrets
-    bundle = json.loads(min((PATIENTS / version).glob("*.json"), key=lambda file: file.stat().st_size).read_bytes())
+    files = (shared_data / "patients" / version).glob("*.json")
+    bundle = json.loads(min(files, key=lambda file: file.stat().st_size).read_bytes())
     for entry in chance.sample(bundle["entry"], min(60, len(bundle["entry"]))):
         raw = json.dumps(entry["resource"], indent=chance.choice((None, 2)), ensure_ascii=False).encode()
         assert same(read(raw), letter_by_letter(raw))

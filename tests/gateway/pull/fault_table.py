@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,11 +27,11 @@ from gateway.pull.tokens import BackendServices
 from gateway.pull.wire import Patience
 from security.errors import Fault
 from tests.conformance.desk import Socket, sockets
+from tests.gateway.pull.written_table import WrittenTable, names_in
 
-__all__ = ["DOCUMENT", "MET", "Seen", "pull_once", "rows", "table", "write", "written"]
+__all__ = ["MET", "TABLE", "Seen", "pull_once", "rows", "write"]
 
-DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "hostile.md"
-BEGIN, END = "<!-- what our pull does: begin -->", "<!-- what our pull does: end -->"
+TABLE = WrittenTable(Path(__file__).resolve().parents[3] / "docs" / "hostile.md", "what our pull does")
 _TYPES = ("Patient", "Observation")
 # Where a fault bites that a pull which crawls can meet.
 _READING = ("request", "token", "asked", "found", "count", "turn", "page", "body", "statement", "discovery")
@@ -122,7 +121,7 @@ class _Noted:
 
     async def pages(self, cursor: str | None) -> AsyncIterator[Page]:
         async for page in self._crawl.pages(cursor):
-            self.came |= {each for entry in page.entries if not entry.problem for each in _key(entry.raw)}
+            self.came |= {each for entry in page.entries if not entry.problem for each in names_in(entry.raw)}
             yield page
 
     def certificate(self) -> Certificate:
@@ -218,32 +217,10 @@ def rows(socket: Socket, home: Home | None = None) -> Iterator[tuple[str, Seen, 
         yield name, once, always
 
 
-def table(found: Iterable[tuple[str, Seen, Seen]]) -> str:
-    """Write the rows as a table."""
-    lines = ["| fault | once | for good |", "| --- | --- | --- |"]
-    return "\n".join([*lines, *(f"| {name} | {once.words()} | {always.words()} |" for name, once, always in found)])
-
-
-def written() -> str:
-    """Return the table as it stands in the document."""
-    match = re.search(f"{BEGIN}\n(.*?)\n{END}", DOCUMENT.read_text("utf-8"), re.DOTALL)
-    return match[1] if match else ""
-
-
 def write() -> None:
     """Write the table into the document."""
     with sockets() as socket:
-        told = table(rows(socket))
-    text = DOCUMENT.read_text("utf-8")
-    DOCUMENT.write_text(text.replace(f"{BEGIN}\n{written()}\n{END}", f"{BEGIN}\n{told}\n{END}"), "utf-8")
-
-
-def _key(raw: bytes) -> list[str]:
-    try:
-        resource = json.loads(raw)
-    except ValueError:
-        return []
-    return [f"{resource.get('resourceType')}/{resource.get('id')}"]
+        TABLE.write(TABLE.of(rows(socket)))
 
 
 if __name__ == "__main__":

@@ -142,8 +142,8 @@ def found(socket, tmp_path_factory):
 
 
 def test_the_document_says_what_a_pull_does_now(found):
-    told = fault_table.table((name, *seen) for name, seen in found.items())
-    assert told == fault_table.written(), "write it anew: python -m tests.gateway.pull.fault_table"
+    told = fault_table.TABLE.of((name, *seen) for name, seen in found.items())
+    assert told == fault_table.TABLE.read(), "write it anew: python -m tests.gateway.pull.fault_table"
 
 
 def test_nothing_is_called_complete_that_is_not(found):

@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,12 @@ from gateway.pull.wire import Patience
 from gateway.source_settings import SourceSettings
 from security.errors import Fault
 from tests.conformance.desk import Socket, sockets
+from tests.gateway.pull.conftest import Clock
+from tests.gateway.pull.written_table import WrittenTable, names_in
 
-__all__ = ["BULK", "DOCUMENT", "Desk", "Seen", "export_once", "rows", "table", "write", "written"]
+__all__ = ["BULK", "TABLE", "Desk", "Seen", "export_once", "rows", "write"]
 
-DOCUMENT = Path(__file__).resolve().parents[4] / "docs" / "bulk.md"
-BEGIN, END = "<!-- what our export does: begin -->", "<!-- what our export does: end -->"
+TABLE = WrittenTable(Path(__file__).resolve().parents[4] / "docs" / "bulk.md", "what our export does")
 TYPES = ("Patient", "Observation")
 BULK = tuple(
     name
@@ -45,22 +45,6 @@ _CHANGES = frozenset({"since-ignored", "deletes-not-told"})
 _FILTERED = frozenset({"type-filter-refused", "type-filter-ignored"})
 _PASSING = ("kick-off", "poll", "manifest", "file")
 _PRIVATE, _PUBLIC = new_key()
-
-
-class Time:
-    """A clock that moves when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-        self.slept: list[float] = []
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        """Let time pass at once."""
-        self.slept.append(seconds)
-        self.now += timedelta(seconds=seconds)
 
 
 def record() -> list[dict[str, Any]]:
@@ -87,14 +71,14 @@ class Desk:
     """An EHR, the time, and what an export is made of."""
 
     ehr: Ehr
-    time: Time
+    time: Clock
     guarded: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def open(cls, socket: Socket, *thrown: Misbehaviour, guarded: bool = False, **changes: Any) -> Desk:
         """Put an EHR there that exports five lines a file."""
-        time = Time()
+        time = Clock()
         habits = {"lines_a_file": 5, "lifetime": 1e8, **changes.pop("bulk", {})}
         told = {"name": "sim", "require_auth": guarded, "bulk": BulkHabits(**habits), **changes.pop("ehr", {})}
         ehr = Ehr(EhrSettings(**told), clock=time)
@@ -214,7 +198,7 @@ async def walk(
     finally:
         await connection.close()
     certificate = source.certificate() if source else None
-    came = {name for page in pages for entry in page.entries if not entry.problem for name in _name(entry.raw)}
+    came = {name for page in pages for entry in page.entries if not entry.problem for name in names_in(entry.raw)}
     gone = {one.resource for page in pages for one in page.gone}
     kicked = sum(s.path.endswith("/$export") and s.status == 202 for s in desk.ehr.seen)
     return Seen(tuple(pages), certificate, frozenset(came), frozenset(gone), frozenset(desk.there), fault, kicked)
@@ -258,33 +242,10 @@ def rows(socket: Socket) -> Iterator[tuple[str, Seen, Seen]]:
         yield name, export_once(socket, name, 1) if FAULTS[name].place in _PASSING else always, always
 
 
-def table(found: Iterable[tuple[str, Seen, Seen]]) -> str:
-    """Write the rows as a table."""
-    lines = ["| fault | once | for good |", "| --- | --- | --- |"]
-    told = sorted((name, once.words(), always.words()) for name, once, always in found)
-    return "\n".join([*lines, *(f"| {name} | {once} | {always} |" for name, once, always in told)])
-
-
-def written() -> str:
-    """Return the table as it stands in the document."""
-    match = re.search(f"{BEGIN}\n(.*?)\n{END}", DOCUMENT.read_text("utf-8"), re.DOTALL)
-    return match[1] if match else ""
-
-
 def write() -> None:
     """Write the table into the document."""
     with sockets() as socket:
-        told = table(rows(socket))
-    text = DOCUMENT.read_text("utf-8")
-    DOCUMENT.write_text(text.replace(f"{BEGIN}\n{written()}\n{END}", f"{BEGIN}\n{told}\n{END}"), "utf-8")
-
-
-def _name(raw: bytes) -> list[str]:
-    try:
-        resource = json.loads(raw)
-    except ValueError:
-        return []
-    return [f"{resource.get('resourceType')}/{resource.get('id')}"]
+        TABLE.write(TABLE.of(rows(socket)))
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ def found(socket):
 
 
 def test_the_document_says_what_an_export_does_now(found):
-    told = bulk_table.table((name, *seen) for name, seen in found.items())
-    assert told == bulk_table.written(), "write it anew: python -m tests.gateway.pull.bulk.bulk_table"
+    told = bulk_table.TABLE.of((name, *seen) for name, seen in found.items())
+    assert told == bulk_table.TABLE.read(), "write it anew: python -m tests.gateway.pull.bulk.bulk_table"
 
 
 # What is not complete, and why; whatever stands in neither column is complete, with all there is.
