@@ -14,9 +14,16 @@ FhirVersionName = Literal["dstu2", "stu3", "r4", "r4b", "r5"]
 
 
 def _since(told: str) -> str:
-    if told not in ("all", "auto") and datetime.fromisoformat(told).tzinfo is None:
-        raise ValueError('say "all", "auto", or an instant with its zone')
-    return told
+    if told in ("all", "auto") or _is_instant(told):
+        return told
+    raise ValueError('say "all", "auto", or an instant with its zone, such as 2026-11-24T10:00:00Z')
+
+
+def _is_instant(told: str) -> bool:
+    try:
+        return datetime.fromisoformat(told).tzinfo is not None
+    except ValueError:
+        return False
 
 
 class SourceSettings(BaseModel):

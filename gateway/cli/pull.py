@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from cyclopts import Parameter
 from pydantic import ValidationError
 
 from gateway.abandoned import abandon
@@ -34,9 +35,9 @@ def pull_(
     since: str | None = None,
     way: Literal["crawl", "patients", "bulk"] | None = None,
     types: str | None = None,
-    ask_all: bool = False,
-    no_wait: bool = False,
-    cancel: bool = False,
+    ask_all: Annotated[bool, Parameter(negative="")] = False,
+    no_wait: Annotated[bool, Parameter(negative="")] = False,
+    cancel: Annotated[bool, Parameter(negative="")] = False,
     options: Options = Options(),
 ) -> int:
     """Copy an EHR, or a folder of FHIR files, into twins. Stopped half-way, run it again: it goes on.

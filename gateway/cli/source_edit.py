@@ -16,6 +16,7 @@ from gateway.credentials import WRITTEN, key_set
 from gateway.home import Home
 from gateway.kept_files import replace_text
 from gateway.pull.keys import KeySet, SigningKey
+from gateway.pull.origin import Base
 from gateway.pull.scopes import wanted
 from gateway.settings import Settings, SourceSettings, home_folder
 from gateway.twin_toml import TwinToml
@@ -135,6 +136,7 @@ def add_(
     values = {key: _placed(value, home) for key, value in told.items() if value is not None}
     text = file.with_source(name, values)
     settings = file.check(text)
+    _protected(settings.source(name))
     made = _keys(settings.source(name), home)
     file.write(text)
     _tell(name, settings, values, made, options)
@@ -178,6 +180,12 @@ def remove_(source: str, /, *, yes: bool = False, options: Options = Options()) 
         print_json({"removed": source, "stays": {key: value for key, value in stays.items() if key != "say"}})
     else:
         say(f"{source} is no source any more. {stays['say']}")
+
+
+def _protected(told: SourceSettings) -> None:
+    """Refuse a server to which our credentials would travel for all to read; every connection would refuse it, too."""
+    if told.auth != "none" and told.base_url and not Base.parse(told.base_url).is_protected:
+        raise Misuse("Credentials would travel unprotected.", hint="Use https:// in --url.")
 
 
 def _setting(text: str) -> tuple[str, Any]:

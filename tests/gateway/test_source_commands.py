@@ -166,6 +166,8 @@ def test_however_toml_spells_it_only_the_source_that_was_meant_changes(tmp_path,
         (["--url", "https://a.example/", "--set", "pagesize=3"], "page_size"),
         (["--url", "https://a.example/", "--set", "page_size"], "KEY=VALUE"),
         (["--url", "https://a.example/", "--since", "2026-01-01"], "zone"),
+        (["--url", "https://a.example/", "--since", "yesterday"], "an instant with its zone"),
+        (["--url", "http://a.example/", "--auth", "bearer", "--token-file", "t"], "unprotected"),
         (["--url", "https://a.example/", "--auth", "backend-services"], "client_id"),
     ],
 )
