@@ -13,7 +13,7 @@ from gateway.pull.bundle import Bundle, NotReadError, read_bundle
 from gateway.pull.connection import ComeBackLater, Connection
 from gateway.pull.inflate import TooLarge
 from gateway.pull.network import TimedOut
-from gateway.pull.outcome import read_outcome
+from gateway.pull.outcome import ServerError, read_outcome
 from gateway.pull.walk import Parameters, Question
 from gateway.pull.wire import Reply
 from security.errors import Denied, Fault, NotFhir, Refused, Unreachable
@@ -194,4 +194,4 @@ def _smaller(question: Question, reason: str, fault: Fault | None = None) -> Que
 
 def _may_be_size(fault: Unreachable) -> bool:
     """Say whether a smaller page may be answered: after a time-out, and after a 500, as of a server without memory."""
-    return isinstance(fault, TimedOut) or str(fault.detail).startswith("500 ")
+    return isinstance(fault, TimedOut) or (isinstance(fault, ServerError) and fault.status == 500)

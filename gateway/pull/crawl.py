@@ -102,6 +102,7 @@ class SearchCrawl:
             histories=[type_ for type_ in capability.types if is_offered(capability, type_)],
             is_held=is_held,
             filters=self._profile.last_updated == "yes",
+            estimates=self._profile.totals == "estimate",
             falls_back=increment is not None,
             longest_url=self._profile.longest_url,
         )

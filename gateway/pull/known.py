@@ -61,7 +61,10 @@ def what_is_known(profile: Profile) -> Iterator[Known]:
     )
     yield from _truth(
         known("totals", profile.totals),
-        {"estimate": "Bundle.total is no proof.", "absent": "How many there are is asked for separately."},
+        {
+            "estimate": "Bundle.total counts on the last page only.",
+            "absent": "How many there are is asked for separately.",
+        },
     )
     if profile.post_search != "unknown":
         always = "Each search is a POST." if not profile.longest_url else ""

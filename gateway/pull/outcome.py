@@ -10,7 +10,7 @@ import msgspec
 from gateway.pull.wire import Reply
 from security.errors import Denied, Fault, NotFhir, Refused, Unreachable
 
-__all__ = ["Outcome", "fault_of", "not_json", "read_outcome"]
+__all__ = ["Outcome", "ServerError", "fault_of", "not_json", "read_outcome"]
 
 # http://hl7.org/fhir/R4/valueset-issue-type.html (R4 holds the codes of DSTU2 and STU3 too). A closed list, because a
 # server may write anything there, and what stands in a message must not be about a patient.
@@ -35,6 +35,14 @@ class _Issue(msgspec.Struct):
     def text(self) -> str:
         """What it says in words, in either of the places where servers put them."""
         return self.diagnostics or str(self.details.get("text", "") if isinstance(self.details, dict) else "")
+
+
+class ServerError(Unreachable):
+    """The server failed at what it was asked; `status` is what it answered, 500 or more."""
+
+    def __init__(self, message: str, status: int, detail: object) -> None:
+        super().__init__(message, hint="Try again later.", detail=detail)
+        self.status = status
 
 
 class _OperationOutcome(msgspec.Struct):
@@ -100,7 +108,7 @@ def fault_of(reply: Reply) -> Fault:
         case 408 | 425 | 429:
             return Unreachable(f"The server asks us to slow down{said}.", hint="Try again later.", detail=detail)
         case status if status >= 500:
-            return Unreachable(f"The server failed with status {status}{said}.", hint="Try again later.", detail=detail)
+            return ServerError(f"The server failed with status {status}{said}.", status, detail)
         case 404 | 410:
             hint = "Check that url is the FHIR base."
             return Refused(f"The server does not have this (status {reply.status}){said}.", hint=hint, detail=detail)

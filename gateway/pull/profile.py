@@ -65,7 +65,7 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
     counts
         Whether it tells the number of rows when asked for `_summary=count`.
     totals
-        What `Bundle.total` of a page is worth: "told", "estimate", or "absent".
+        What `Bundle.total` of a page is worth: "told", "estimate" (exact on the last page only), or "absent".
     everything
         Whether `Patient/[id]/$everything` is whole: walked to its end, all types, no cap. It is "no" where the server
         does not have it, and never "yes" because of a probe: no single answer proves it.

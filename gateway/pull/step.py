@@ -90,6 +90,8 @@ class Stepper:
         Says whether a resource ("Patient/1") is held already.
     filters
         Whether it is known that `_lastUpdated` filters; else self link and control must tell.
+    estimates
+        Whether `Bundle.total` is a guess on all pages but the last one.
     falls_back
         Whether all is asked for where the server does not filter; else the question ends ("unknown-filter").
     longest_url
@@ -106,13 +108,15 @@ class Stepper:
         histories: Collection[str],
         is_held: Callable[[str], bool],
         filters: bool,
+        estimates: bool,
         falls_back: bool,
         longest_url: int,
     ) -> None:
         self._connection, self._links, self._version = connection, links, version
         self._asker = Asker(connection, longest_url)
         self._types, self._histories, self._is_held = frozenset(types), histories, is_held
-        self._filters, self._falls_back, self._longest = filters, falls_back, longest_url
+        self._filters, self._estimates, self._falls_back = filters, estimates, falls_back
+        self._longest = longest_url
         self.control: Literal["refused", "dropped", "repeated", "unknown"] = "unknown"
 
     async def take(self, inquiry: Inquiry, question: Question, patients: Sequence[str], seen: Seen, urls: Seen) -> Step:
@@ -153,7 +157,8 @@ class Stepper:
                 return
         step.entries, step.rows, step.remarks = rows.entries, rows.rows, [*step.remarks, *rows.remarks]
         question, is_new = _counted(question, rows, step, upper_bound(answer.reply.headers))
-        question = _totalled(question, answer.bundle.total)
+        if not (self._estimates and answer.bundle.linked("next")):
+            question = _totalled(question, answer.bundle.total)
         step.question = msgspec.structs.replace(
             question,
             pages=question.pages + 1,

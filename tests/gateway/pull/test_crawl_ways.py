@@ -199,3 +199,11 @@ async def test_a_link_below_an_alias_is_followed_at_our_own_base(socket):
         assert (await desk.ends())[2]["Observation"].stopped == "foreign-next-link"
         came, verdict, _ = await desk.ends(aliases=("http://inner.invalid/r4/",))
         assert (came, verdict) == (ALL, "complete")
+
+
+@pytest.mark.parametrize(("totals", "verdict"), [("estimate", "complete"), ("told", "incomplete")])
+async def test_a_total_that_is_a_guess_until_the_last_page_is_believed_there_only(socket, totals, verdict):
+    async with crawling(socket) as desk:
+        desk.throw("wrong-total", times=3)  # of four pages
+        came, found, _ = await desk.ends(profile=Profile(totals=totals))
+        assert (came, found) == (ALL, verdict)
