@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.store import Store
+from gateway.store.tables import PullRow
 from security.errors import Misuse
 
 
@@ -56,10 +57,13 @@ def test_of_pages_that_land_together_all_do_or_none(store, at, page):
 
 
 def test_a_transaction_that_begins_a_pull_and_lands_a_page_sees_both(store, at, page):
-    with store.transaction():
+    with store.transaction() as work:
         pull = store.begin_pull("north", at(0))
+        held = work.session.get(PullRow, pull.id)  # whoever still holds the row must not go on with an old one
         store.land(pull, page(1, cursor="one"))
         again = store.begin_pull("north", at(0))
+        assert held is not None
+        assert held.pages == 1
     assert (again.id, again.cursor, again.pages) == (pull.id, "one", 1)
 
 
