@@ -13,7 +13,7 @@ import msgspec
 
 from mappers.when import When
 
-__all__ = ["Coding", "Fact", "Kind", "Link", "Origin", "Outcome", "Quantity", "Refusal", "Value"]
+__all__ = ["Coding", "Equivalence", "Fact", "Kind", "Link", "Origin", "Outcome", "Quantity", "Refusal", "Value"]
 
 Kind = Literal[
     "demographic",  # sex, birth date, date of death: name is "sex", "birth-date", "deceased"
@@ -26,7 +26,20 @@ Kind = Literal[
     "immunisation",
     "encounter",
     "report",
+    "device",  # what is implanted, worn or used, and that it was used
+    "order",  # a service asked for: a laboratory test, an imaging, a referral
+    "plan",  # a plan of care, a goal, a diet that was ordered
+    "risk",  # what somebody else's risk assessment says; never what a model asserted
+    "family-history",
+    "adverse-event",
+    "imaging",
+    "genomic",  # a variant, a diplotype, a phenotype
+    "coverage",
+    "study",  # that somebody takes part in research
 ]
+
+Equivalence = Literal["equal", "wider", "narrower"]
+"""How the standard code that we found relates to what was told: the same, more general, or more special."""
 
 
 class Coding(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="coding"):
@@ -92,6 +105,12 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="fact"
         FHIR's word for it, of the R4 value set of the type ("final", "active", "completed").
     mapping
         Version of the mapping that made this fact.
+    equivalence
+        How `code` relates to what was told, where a table translated it.
+    flags
+        What is odd about it and does not refute it (`mappers.ledger.FLAGS`): a value that hardly anybody has.
+    also
+        Where else the same statement stands: in another EHR, in a panel. One fact, all its sources.
     """
 
     kind: Kind
@@ -107,6 +126,9 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="fact"
     text: str = ""
     original: Quantity | None = None
     period_ms: Decimal | None = None  # spacing of a sampled series, milliseconds
+    equivalence: Equivalence = "equal"
+    flags: tuple[str, ...] = ()
+    also: tuple[Origin, ...] = ()
 
 
 class Link(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="link"):

@@ -11,7 +11,7 @@ from typing import Any, Final
 from mappers.facts import Fact, Link, Outcome, Quantity, Refusal
 from mappers.versions import TYPES
 
-__all__ = ["REASONS", "Ledger"]
+__all__ = ["FLAGS", "REASONS", "Ledger"]
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -66,6 +66,13 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Every reason for which something is refused: what it means, what to do. Stable: stored, shown, used by scripts."""
+
+FLAGS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "unusual": "The value can be, and hardly anybody has it. Look at the source; it is used as it stands.",
+    }
+)
+"""Everything that is odd about a fact and does not refute it. Stable: stored, shown, used by scripts."""
 
 
 @dataclass

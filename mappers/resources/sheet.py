@@ -27,7 +27,7 @@ __all__ = [
     "read_span",
 ]
 
-MAPPING: Final = "3"
+MAPPING: Final = "4"
 """Version of the mapping rules. It changes whenever the same bytes would become other facts."""
 
 _TABLE: Final = read_table("modifiers")

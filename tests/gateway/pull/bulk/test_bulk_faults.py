@@ -38,7 +38,7 @@ LESS = {
     "manifest-cut": ((), ("no-manifest",)),
     "empty-manifest": (("no-manifest",), ("no-manifest",)),
     # the pull ends, and the next one goes on
-    "kick-off-lost": (("Unreachable",), ("Unreachable",)),
+    "kick-off-lost": (("ServerError",), ("ServerError",)),
     "kick-off-throttled": ((), ("ComeBackLater",)),
     "second-job-refused": ((), ("ComeBackLater",)),
     "status-flaps": ((), ("Unreachable",)),
