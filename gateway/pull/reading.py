@@ -14,6 +14,7 @@ from gateway.pull.depth import is_deeper
 from gateway.pull.increment import as_instant
 from gateway.pull.outcome import read_outcome
 from gateway.pull.page import Entry, Sign
+from gateway.pull.seen import Fingerprint, fingerprint
 
 __all__ = ["Row", "Rows", "read_rows"]
 
@@ -41,11 +42,11 @@ _heads = msgspec.json.Decoder(_Head)
 
 
 class Row(NamedTuple):
-    """One resource on a page: whether it was asked for, its name ("" where it has no id) and when it last changed."""
+    """One resource on a page: its type, its id ("" where it has none), its fingerprint, and when it last changed."""
 
     type: str
     id: str
-    key: bytes
+    key: Fingerprint
     is_asked: bool
     stamp: str
 
@@ -87,7 +88,7 @@ def read_rows(
         if kind and is_deeper(raw, deepest):
             problem = "too-large"
         entries.append(Entry(raw, item.fullUrl, f"{place} entry {number}", problem, version))
-        key = f"{kind}/{id_}".encode() if id_ else raw
+        key = fingerprint(f"{kind}/{id_}".encode() if id_ else raw)
         stamp = head.meta.lastUpdated
         rows.append(Row(kind, id_, key, is_asked, as_instant(stamp) if stamp else ""))
     return found

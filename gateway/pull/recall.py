@@ -14,7 +14,7 @@ from gateway.pull.bundle import head_of
 from gateway.pull.fill_ins import References
 from gateway.pull.page import Page
 from gateway.pull.parts import name_of_part
-from gateway.pull.seen import Seen
+from gateway.pull.seen import Seen, fingerprint
 from gateway.pull.walk import Question, Walk
 
 __all__ = ["Recall"]
@@ -101,7 +101,7 @@ class Recall:
                 self._references.arrived(head.resourceType, head.id)
                 self._references.note(entry.raw)
                 if is_record:
-                    self.recorded.add(f"{head.resourceType}/{head.id}".encode() if head.id else entry.raw)
+                    self.recorded.add(fingerprint(f"{head.resourceType}/{head.id}".encode() if head.id else entry.raw))
                 if is_list and head.resourceType == "Patient" and head.id:
                     self.meet(head.id)
         begins = {
@@ -116,4 +116,4 @@ class Recall:
                 seen = self.of(question)[0]
                 for entry in page.entries:
                     head = head_of(entry.raw)
-                    seen.add(f"{head.resourceType}/{head.id}".encode() if head and head.id else entry.raw)
+                    seen.add(fingerprint(f"{head.resourceType}/{head.id}".encode() if head and head.id else entry.raw))

@@ -24,7 +24,7 @@ from gateway.pull.origin import ForeignUrlError
 from gateway.pull.page import Entry
 from gateway.pull.parts import first_of, name_of_part, names_of
 from gateway.pull.reading import Row, Rows, read_rows
-from gateway.pull.seen import Seen
+from gateway.pull.seen import Fingerprint, Seen, fingerprint
 from gateway.pull.walk import Inquiry, Question
 from gateway.pull.witness import left_out
 from security.errors import NotFhir, Refused, Unreachable
@@ -52,8 +52,8 @@ class Step:
     sent: str = ""
     seen: Seen = field(default_factory=Seen)
     urls: Seen = field(default_factory=Seen)
-    new: list[bytes] = field(default_factory=list)
-    new_urls: list[bytes] = field(default_factory=list)
+    new: list[Fingerprint] = field(default_factory=list)
+    new_urls: list[Fingerprint] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     not_so: bool = False
     filter: str = ""
@@ -180,7 +180,7 @@ class Stepper:
         step.question = msgspec.structs.replace(question, next=link)
         if question.by_post and first.params and _forgets(link):
             step.question = step.question.signed("unproven-filter")  # firely-net-sdk#479
-        here, there = url.encode(), link.encode()
+        here, there = fingerprint(url.encode()), fingerprint(link.encode())
         step.new_urls = [here, there]
         is_known = there in step.urls or here == there
         if is_known or not is_new or question.unfilled > _UNFILLED or question.pages >= _PAGES:
@@ -262,7 +262,7 @@ class Stepper:
         found = await ask_by_name(self._connection, inquiry.type, ids, longest_url=self._longest)
         said = len(ids) - found.absent if not found.unknown else None
         done = msgspec.structs.replace(question, said=said, came=len(found.came), pages=max(1, found.pages))
-        rows = [Row(inquiry.type, id_, b"", True, "") for id_ in ids]
+        rows = [Row(inquiry.type, id_, fingerprint(f"{inquiry.type}/{id_}".encode()), True, "") for id_ in ids]
         return Step(
             done, name, found.entries, rows, found.sent or inquiry.type, absent=found.absent, unknown=found.unknown
         )
@@ -270,7 +270,7 @@ class Stepper:
 
 def _counted(question: Question, rows: Rows, step: Step, bound: str) -> tuple[Question, bool]:
     """Count the rows that were asked for, each once; say whether any is new."""
-    here: dict[bytes, None] = {}
+    here: dict[Fingerprint, None] = {}
     came = repeated = nameless = 0
     newest = question.newest
     for row in rows.rows:

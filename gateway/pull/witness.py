@@ -15,6 +15,7 @@ from gateway.pull.connection import Connection
 from gateway.pull.inflate import TooLarge
 from gateway.pull.page import Entry
 from gateway.pull.reading import read_rows
+from gateway.pull.seen import Fingerprint, fingerprint
 from security.errors import NotFhir, Refused, Unreachable
 
 __all__ = ["left_out"]
@@ -24,14 +25,14 @@ _ASKED = 5  # resources that are asked for: one is enough to know
 
 
 async def left_out(
-    connection: Connection, type_: str, came: Callable[[bytes], bool], *, since: str, until: str
+    connection: Connection, type_: str, came: Callable[[Fingerprint], bool], *, since: str, until: str
 ) -> list[Entry]:
     """Return resources that were there when a list was asked for, and that it left out, as they are now.
 
     Parameters
     ----------
     came
-        Says whether a resource (b"Observation/1") was in the list.
+        Says whether a resource was in the list, by its fingerprint (`gateway.pull.seen`).
     since, until
         What the list was asked for, and when: instants of the server. What changed outside is no witness.
     """
@@ -45,7 +46,7 @@ async def left_out(
     deleted = ("/".join(item.deletes.split("/_history/")[0].split("/")[-2:]) for item in bundle.entry)
     found: list[Entry] = []
     asked = 0
-    known = {name.encode() for name in deleted}
+    known = {fingerprint(name.encode()) for name in deleted}
     for row in read_rows(bundle, type_, "history", connection.fhir_version or "").rows:
         is_due = row.id and row.type == type_ and row.stamp and since <= row.stamp < until
         if is_due and row.key not in known and not came(row.key) and can_be_asked(f"{type_}/{row.id}"):
