@@ -49,8 +49,6 @@ LEFT_OUT = {
     # they take real time, or memory
     *("silent-stall", "never-answers", "slow-loris", "slow-drip", "huge-body", "huge-row", "line-that-is-huge"),
     *("gzip-in-gzip", "deep-nesting"),
-    # what a server refuses is taken for its habit, and kept: it is never again asked without a category
-    *("patient-required", "category-required"),
     # they ask for a token
     *("expired-token", "read-forbidden", "token-flag-wrong", "token-flag-as-text", "no-token-flag"),
 }
