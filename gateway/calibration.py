@@ -6,7 +6,7 @@ step and not the whole history. For a past version of a twin it is made from wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
@@ -15,14 +15,15 @@ from gateway.calibrated import Calibrated, said_assumptions
 from gateway.home import Home, now
 from gateway.resting import calibrated_at_rest
 from gateway.simulation import closed_kinds, models_of, proven_kinds
-from gateway.store import TwinRecord
+from gateway.store import StoredResource, TwinRecord
 from mappers.facts import Fact
+from mappers.withdrawn import is_error
 from security.audit import run_event
 from security.errors import Misuse, UnknownName
 from twin_engine import Missing, Profile
 from twin_engine.backtest import Skill
 from twin_engine.clock import REACH, clocks_ahead
-from twin_engine.dynamic import DynamicModel
+from twin_engine.dynamic import DynamicModel, streamed_of
 from twin_engine.forecast import learn, renew
 from twin_engine.recent import Recent, is_followed, recent_of, take_in
 from twin_engine.run import ask, beyond, inputs_of, missing, values_of
@@ -48,6 +49,7 @@ class _Kept(msgspec.Struct, frozen=True):
     version: int = 0
     held: int = 0
     recent: Recent | None = None
+    errors: tuple[datetime, ...] = ()  # when what was entered in error was said to be
 
     def fits(self, model: DynamicModel, inputs: Mapping[str, float], members: int) -> bool:
         """Say whether it is of this model as it is, and of these answers."""
@@ -162,7 +164,9 @@ def go_on(home: Home, twin: str, model: DynamicModel) -> Calibrated | None:
     if news.held != before.held + len(latest):  # some of them have taken the place of others
         return None
     moment = now()
-    new = (fact for resource in latest.values() for fact in resource.facts)
+    new = [fact for resource in latest.values() for fact in resource.facts]
+    if _is_to_be_settled(before, before.recent, new, latest.values()):
+        return None
     taken = take_in(model, before.recent, new, before.track, moment)
     if taken is None:
         return None
@@ -183,7 +187,7 @@ def go_on(home: Home, twin: str, model: DynamicModel) -> Calibrated | None:
         return None
     skill = renew(model, inputs, track, skill, series)
     if track != before.track or news.version != before.version:
-        keeping = _Kept(inputs, track, news.version, news.held, recent)
+        keeping = _Kept(inputs, track, news.version, news.held, recent, before.errors)
         _keep(home, twin, model, keeping, skill, (kept.revision, rated.revision), is_new=track != before.track)
     return Calibrated(
         twin=twin,
@@ -199,6 +203,16 @@ def go_on(home: Home, twin: str, model: DynamicModel) -> Calibrated | None:
         at=moment,
         known=True,
         whole=False,
+    )
+
+
+def _is_to_be_settled(before: _Kept, recent: Recent, new: Iterable[Fact], came: Iterable[StoredResource]) -> bool:
+    """Say whether what came corrects or withdraws something, or tells it in other digits (`mappers.duplicates`)."""
+    known = {(fact.name, fact.when.earliest): fact.value for fact in recent.facts if fact.when}
+    return any(is_error(refusal) for resource in came for refusal in resource.refusals) or any(
+        fact.when.earliest in before.errors or known.get((fact.name, fact.when.earliest), fact.value) != fact.value
+        for fact in new
+        if fact.when
     )
 
 
@@ -235,8 +249,9 @@ def _bring_up(
         skill = learn(model, inputs, series, seed=seed, members=members)
     is_new = before is None or track != before.track or rated is None
     if keep and (is_new or before is None or before.version != record.version):
-        recent = recent_of(model, facts, series, moment)
-        keeping = _Kept(dict(inputs), track, record.version, len(record.resources), recent)
+        errors = record.settled.errors(streamed_of(model))
+        recent = None if errors is None else recent_of(model, facts, series, moment)
+        keeping = _Kept(dict(inputs), track, record.version, len(record.resources), recent, errors or ())
         after = (kept.revision if kept else 0, rated.revision if rated else 0)
         _keep(home, record.id, model, keeping, skill, after, is_new=is_new)
     return track, skill

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from gateway import __version__
+from gateway.code_tables import CodeTables
 from gateway.settings import Settings
 from gateway.store import Store
 from security.audit import Access, System
@@ -32,13 +33,15 @@ def now() -> datetime:
 class Home:
     """The opened folder. Use it as a context manager; the store is closed behind it.
 
-    `actor` is the account of the person at the terminal: there is no ambient "system" user.
+    `actor` is the account of the person at the terminal: there is no ambient "system" user. `codes` are the user's own
+    tables of codes, as they are now.
     """
 
     settings: Settings
     store: Store
     blind: BlindIndex
     actor: str
+    codes: CodeTables
 
     @classmethod
     def open(cls, settings: Settings, *, create: bool = True) -> Home:
@@ -67,7 +70,11 @@ class Home:
                 detail=error,
             ) from error
         return cls(
-            settings, store, BlindIndex(keyring.derive("blind-index")), f"os-user:{'_'.join(_account().split())}"
+            settings,
+            store,
+            BlindIndex(keyring.derive("blind-index")),
+            f"os-user:{'_'.join(_account().split())}",
+            CodeTables(folder),
         )
 
     def access(self, **what: Any) -> Access:

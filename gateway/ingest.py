@@ -13,6 +13,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec.structs import replace
+
 from gateway.absence import ask_for_absent
 from gateway.census import Census, origin_of
 from gateway.home import Home, now
@@ -20,11 +22,16 @@ from gateway.merges import merge_patients, part_patients, plan_merges
 from gateway.pull.ahead import ahead
 from gateway.pull.crawl import SearchCrawl
 from gateway.pull.page import Certificate, Entry, Page, Source
+from gateway.recalled import recall
 from gateway.retractions import end_patients, ends, holders_of, retraction_events
 from gateway.store import Ends, Pull, StoredResource, name_of
 from gateway.store.holders import Holders
-from mappers import LINKABLE, Unreadable, as_fhir_version, as_link, map_resource, read_json, subject_of
+from gateway.store.values import AnyResource, FilledResource
+from mappers import Unreadable, as_fhir_version, as_link, by_resource, map_resource, read_json, subject_of
+from mappers.bundles import items_of, place_of
+from mappers.codes import Codes
 from mappers.facts import Fact, Link, Origin, Outcome, Refusal
+from mappers.forms import Form, Forms
 from mappers.ledger import Ledger
 from security.audit import certificate_event, import_event, query_event
 
@@ -71,32 +78,38 @@ async def ingest(home: Home, source: Source, progress: Progress, *, ask_all: boo
 
     With `ask_all`, all that is not listed any more is asked for, however much it is (`gateway.absence`).
     """
+    home.codes.current()  # a table with mistakes is told before anything is asked
     pull = home.store.begin_pull(source.name, now())
     resumed = pull.pages > 0
+    settings = home.settings.sources.get(pull.source)
+    census = Census(pull.source, settings.base_url if settings else "").read(home.store.landed_pages(pull))
     if pull.state == "fetching":
-        pull = await _fetch(home, source, pull, progress, ask_all=ask_all)
-    return _map(home, pull, progress, resumed=resumed)
+        pull = await _fetch(home, source, pull, progress, census, ask_all=ask_all)
+    return _map(home, pull, progress, census, resumed=resumed)
 
 
-async def land(home: Home, source: Source, pull: Pull, progress: Progress) -> int:
+async def land(home: Home, source: Source, pull: Pull, progress: Progress, census: Census | None = None) -> int:
     """Walk a source to its end, from where the last try stopped, and store what comes; returns how many entries came.
 
-    A search walks on while its pages are stored in a thread: those that come meanwhile are stored together.
+    A search walks on while its pages are stored in a thread: those that come meanwhile are stored together. A `census`
+    that has read what landed before reads what lands, so that no page is opened for that once more.
     """
     came = 0
     if not isinstance(source, SearchCrawl):
         async for page in source.pages(pull.cursor):
-            _land(home, source, pull, [page], progress)
+            _land(home, source, pull, [page], progress, census)
             came += len(page.entries)
         return came
     async with aclosing(ahead(source.pages(pull.cursor))) as walking:
         async for ready in walking:
-            await _finished(asyncio.to_thread(_land, home, source, pull, ready, progress))
+            await _finished(asyncio.to_thread(_land, home, source, pull, ready, progress, census))
             came += sum(len(page.entries) for page in ready)
     return came
 
 
-def _land(home: Home, source: Source, pull: Pull, pages: Sequence[Page], progress: Progress) -> None:
+def _land(
+    home: Home, source: Source, pull: Pull, pages: Sequence[Page], progress: Progress, census: Census | None
+) -> None:
     peer, events = home.peer(source.name), []
     for page in pages:
         progress(f"{source.name}: {page.what}")
@@ -105,6 +118,8 @@ def _land(home: Home, source: Source, pull: Pull, pages: Sequence[Page], progres
         else:
             events.append(import_event(home.access(peer=peer)))
     home.store.land_all(pull, pages, events)
+    if census is not None:
+        census.read(pages)
 
 
 async def _finished(work: Coroutine[Any, Any, None]) -> None:
@@ -117,30 +132,31 @@ async def _finished(work: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-async def _fetch(home: Home, source: Source, pull: Pull, progress: Progress, *, ask_all: bool) -> Pull:
-    await land(home, source, pull, progress)
+async def _fetch(home: Home, source: Source, pull: Pull, progress: Progress, census: Census, *, ask_all: bool) -> Pull:
+    await land(home, source, pull, progress, census)
     landed = home.store.begin_pull(source.name, now())
     certificate = await ask_for_absent(home, landed, source.certificate(), progress, ask_all=ask_all)
     return home.store.finish_fetch(pull, certificate)
 
 
-def _map(home: Home, pull: Pull, progress: Progress, *, resumed: bool) -> Report:
-    settings = home.settings.sources.get(pull.source)
-    census = Census(pull.source, settings.base_url if settings else "").read(home.store.landed_pages(pull))
+def _map(home: Home, pull: Pull, progress: Progress, census: Census, *, resumed: bool) -> Report:
+    census.read(home.store.landed_pages(pull, leaving_out=census.pages))
     plan_merges(home, census)
     changed = part_patients(home, pull, census)
     census.settle(home)
     changed |= merge_patients(home, pull, census)
     changed |= end_patients(home, pull, census.left, census.plain, census.last)
     repeated = census.last.repeated
-    census.last.close(one.resource for one in census.gone)
+    census.last.close([*(one.resource for one in census.gone), *census.copies])
     holders = holders_of(home, pull.source)
     touched = set(changed)
     told_of: set[tuple[str, str]] = set()
-    batch = _Batch()
+    batch = _Batch(unlinked=[*recall(home, census, holders)])
+    forms = Forms(pull.source, home.codes.current())
     for page in home.store.landed_pages(pull, only_unmapped=True):
         progress(f"{pull.source}: mapping page {page.number}")
-        writes, unlinked, ledger = understand(home, pull.source, census, page, None if census.is_promise else holders)
+        theirs = None if census.is_promise else holders
+        writes, unlinked, ledger = _understand(home, pull.source, census, page, theirs, forms)
         ended = _ended(pull.source, census, holders, page, writes, unlinked)
         events = recorded(home, pull.source, _not_told(told_of, page, writes), page.query)
         events += retraction_events(home, pull.source, ended)
@@ -177,8 +193,8 @@ class _Batch:
     """Mapped pages that are stored together: the more of one twin is sealed at once, the quicker, and the smaller."""
 
     numbers: list[int] = field(default_factory=list)
-    writes: dict[str, list[StoredResource]] = field(default_factory=lambda: defaultdict(list))
-    unlinked: list[StoredResource] = field(default_factory=list)
+    writes: dict[str, list[AnyResource]] = field(default_factory=lambda: defaultdict(list))
+    unlinked: list[AnyResource] = field(default_factory=list)
     ended: dict[str | None, list[StoredResource]] = field(default_factory=lambda: defaultdict(list))
     events: list[Mapping[str, Any]] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
@@ -192,8 +208,8 @@ class _Batch:
     def add(
         self,
         page: Page,
-        writes: Mapping[str, Sequence[StoredResource]],
-        unlinked: Sequence[StoredResource],
+        writes: Mapping[str, Sequence[AnyResource]],
+        unlinked: Sequence[AnyResource],
         ledger: Ledger,
         ended: Ends,
         events: Iterable[Mapping[str, Any]],
@@ -240,8 +256,8 @@ def _ended(
     census: Census,
     holders: Holders,
     page: Page,
-    writes: Mapping[str, Sequence[StoredResource]],
-    unlinked: Sequence[StoredResource],
+    writes: Mapping[str, Sequence[AnyResource]],
+    unlinked: Sequence[AnyResource],
 ) -> Ends:
     """Say what a page takes back. In files, an id that names something else than before says nothing of that."""
     gone = [one for one in page.gone if one.resource not in census.last]
@@ -268,18 +284,57 @@ def understand(
 
     `holders` are given for files: what another twin holds under the same id is not taken over, and not counted twice.
     """
-    writes: dict[str, list[StoredResource]] = defaultdict(list)
-    unlinked: list[StoredResource] = []
+    writes, unlinked, ledger = _understand(home, source, census, page, holders, None)
+    return {twin: _written_out(theirs) for twin, theirs in writes.items()}, _written_out(unlinked), ledger
+
+
+def _written_out(resources: Iterable[AnyResource]) -> list[StoredResource]:
+    return [each if isinstance(each, StoredResource) else each.stored() for each in resources]
+
+
+def _understand(
+    home: Home, source: str, census: Census, page: Page, holders: Holders | None, forms: Forms | None
+) -> tuple[dict[str, list[AnyResource]], list[AnyResource], Ledger]:
+    """Map one page, by `forms` where they are given: it is worth learning them where many resources come."""
+    writes: dict[str, list[AnyResource]] = defaultdict(list)
+    unlinked: list[AnyResource] = []
     ledger = Ledger()
+    filled_in: dict[Form, int] = {}
+    codes = home.codes.current()
     who: dict[str, tuple[str | None, bool]] = {"": (None, False)}  # by reference, as it is written
+    is_held = holders if holders is not None and len(holders) else None
+    last, mixed, number = census.last, census.mixed, page.number
     for index, entry in enumerate(page.entries):
+        filled = forms.read(entry.raw, entry.version) if forms is not None and not entry.problem else None
+        if filled is not None:
+            subject, key = filled.subject, filled.key
+            if subject not in who:
+                who[subject] = census.twin_of(home, subject), census.is_mixed(subject)
+            twin, is_mixed = who[subject]
+            is_plain = (
+                not is_mixed
+                and (twin is not None or not filled.form.facts)
+                and key not in mixed
+                and last.is_last(key, number, index)
+                and (is_held is None or not twin or not _is_anothers(is_held, source, key, twin))
+            )
+            if is_plain:
+                filled_in[filled.form] = filled_in.get(filled.form, 0) + 1
+                (writes[twin] if twin else unlinked).append(
+                    FilledResource(filled, entry.raw, entry.full_url, entry.place)
+                )
+                continue
         place = entry.place or f"page {page.number} entry {index}"
-        origin, outcomes, subject = _outcomes(entry, source, census, place)
+        origin, outcomes, subject = _outcomes(entry, source, census, place, codes)
         if subject not in who:
             who[subject] = census.twin_of(home, subject), census.is_mixed(subject)
         twin, is_mixed = who[subject]
         key = origin.resource
-        if is_mixed or key in census.mixed or (twin and holders is not None and _is_anothers(holders, origin, twin)):
+        if (
+            is_mixed
+            or key in census.mixed
+            or (twin and holders is not None and origin.id and _is_anothers(holders, source, key, twin))
+        ):
             twin, outcomes = None, [Refusal("reused-id", origin)]
         elif twin is None and any(isinstance(outcome, Fact) for outcome in outcomes):
             outcomes = [Refusal("unknown-patient", origin)]
@@ -287,18 +342,30 @@ def understand(
             # it comes again further on: counted as a link to that occurrence, so that no fact is counted twice
             ledger.add(origin.type, [o for o in outcomes if isinstance(o, Refusal)] or [Link(origin, key)])
             continue
-        ledger.add(origin.type, outcomes)
+        for type_, some in by_resource(origin, outcomes):
+            ledger.add(type_, some)
         stored = StoredResource(source, key, entry.version, entry.raw, tuple(outcomes), entry.full_url, entry.place)
         (writes[twin] if twin else unlinked).append(stored)
+    for form, times in filled_in.items():
+        ledger.add(form.type, form.outcomes, times)
     return dict(writes), unlinked, ledger
 
 
-def _is_anothers(holders: Holders, origin: Origin, twin: str) -> bool:
-    held = {holder for holder in holders.of(name_of(origin.source, origin.resource)) if holder} if origin.id else set()
+def _without_copies(
+    outcomes: list[Outcome], census: Census, origin: Origin, bundle: Mapping[str, Any]
+) -> list[Outcome]:
+    """Take what stands in a document and came by itself, too, for a link to what came: one statement is one fact."""
+    came = {item.place: name for item in items_of(bundle) if (name := census.own_name(item)) and name in census.last}
+    kept = [outcome for outcome in outcomes if place_of(outcome) not in came]
+    return kept + [Link(replace(origin, path=place), name) for place, name in came.items()]
+
+
+def _is_anothers(holders: Holders, source: str, key: str, twin: str) -> bool:
+    held = {holder for holder in holders.of(name_of(source, key)) if holder}
     return bool(held) and twin not in held
 
 
-def _outcomes(entry: Entry, source: str, census: Census, place: str) -> tuple[Origin, list[Outcome], str]:
+def _outcomes(entry: Entry, source: str, census: Census, place: str, codes: Codes) -> tuple[Origin, list[Outcome], str]:
     nameless = Origin(source, "", "", place=place)
     if entry.problem:
         return nameless, [Refusal(entry.problem, nameless)], ""
@@ -312,11 +379,11 @@ def _outcomes(entry: Entry, source: str, census: Census, place: str) -> tuple[Or
     version = as_fhir_version(entry.version)
     if version is None:
         return origin, [Refusal("version-unknown", origin)], subject_of(resource) or ""
-    if origin.type in LINKABLE:
-        users = (census.users.get(name) for name in census.names(entry, origin))
-        user = next((u for u in users if u), None)
-        return origin, [as_link(origin, user) if user else Refusal("unused-link", origin)], ""
-    outcomes = map_resource(resource, version, origin, census.resolved)
+    outcomes = map_resource(resource, version, origin, census.resolved, codes)
+    if census.copies and origin.type == "Bundle":
+        outcomes = _without_copies(outcomes, census, origin, resource)
+    if outcomes == [Refusal("unused-link", origin)] and (user := census.user_of(entry, origin, resource)) is not None:
+        outcomes = [as_link(origin, user)]
     key = origin.resource
     if key in census.merged:  # who they are, the survivor says
         outcomes = [Link(origin, census.merged[key])]

@@ -20,6 +20,7 @@ from mappers import Unreadable, read_json
 from mappers.facts import Link, Origin
 from mappers.identity import Person, lookup_tokens, same_person
 from mappers.links import replaced_by
+from mappers.matching import search_keys
 from security.audit import key_event, merge_event
 
 __all__ = ["merge_patients", "part_patients", "plan_merges"]
@@ -46,6 +47,8 @@ def plan_merges(home: Home, census: Census) -> None:
             census.unmet.add(patient)
         elif any(same_person(one, other).verdict == "conflict" for one in mine for other in others):
             census.doubtful.add(patient)
+        elif _are_parted(home, census.source, patient, survivor):
+            census.doubtful.add(patient)  # somebody decided that they are two
         else:
             census.merged[patient] = survivor
 
@@ -98,7 +101,8 @@ def merge_patients(home: Home, pull: Pull, census: Census) -> set[str]:
                 changed |= _move(home, pull, moved, twin, into, "merged", parted=False)
             if patient in census.people:
                 person = census.people[patient]
-                home.store.link_person(into, person, census.source, patient, lookup_tokens(person))
+                keys = search_keys(person)
+                home.store.link_person(into, person, census.source, patient, lookup_tokens(person), keys=keys)
                 if twin is None:
                     home.store.merge_patient(census.source, patient, into)
             if twin is not None or patient in census.people:
@@ -160,6 +164,12 @@ def _survivor(patient: str, told: Mapping[str, set[str]]) -> str | None:
             return None
         seen.append(following)
     return seen[-1]
+
+
+def _are_parted(home: Home, source: str, patient: str, survivor: str) -> bool:
+    twins = {home.store.twin_of(source, each) for each in (patient, survivor)}
+    known = [twin for twin in twins if twin is not None]
+    return len(known) == 2 and any(p.state == "parted" and {p.one, p.other} == twins for p in home.store.said(known))
 
 
 def _persons(home: Home, census: Census, patient: str) -> Iterable[Person]:

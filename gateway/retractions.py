@@ -11,6 +11,7 @@ from gateway.home import Home, now
 from gateway.pull.page import Gone, Why
 from gateway.store import Ends, Pull, StoredResource, name_of
 from gateway.store.holders import Holders
+from gateway.store.values import AnyResource
 from mappers import Unreadable, read_json, subject_of
 from security.audit import retraction_event
 
@@ -32,8 +33,8 @@ def end_of(source: str, key: str, why: Why) -> StoredResource:
 def ends(
     source: str,
     holders: Holders,
-    writes: Mapping[str, Sequence[StoredResource]],
-    unlinked: Iterable[StoredResource],
+    writes: Mapping[str, Sequence[AnyResource]],
+    unlinked: Iterable[AnyResource],
     gone: Iterable[Gone],
 ) -> dict[str | None, list[StoredResource]]:
     """Say what a page takes back, by holder: what it gives to another twin or to none, and what it says is gone.
@@ -43,7 +44,7 @@ def ends(
     found: dict[str | None, list[StoredResource]] = defaultdict(list)
     if not len(holders):
         return found
-    stated: list[tuple[str | None, StoredResource]] = [(twin, r) for twin, rs in writes.items() for r in rs]
+    stated: list[tuple[str | None, AnyResource]] = [(twin, r) for twin, rs in writes.items() for r in rs]
     stated += [(None, resource) for resource in unlinked]
     for twin, resource in stated:
         for holder in holders.of(name_of(source, resource.key)):

@@ -28,7 +28,7 @@ __all__ = [
 
 _PATHS = (
     *("key_file", "token_file", "password_file", "secret_file", "ca_file", "client_certificate_file"),
-    *("client_key_file", "proxy_password_file", "folder", "webhook_secret_file"),
+    *("client_key_file", "proxy_password_file", "folder", "webhook_secret_file", "users_file"),
 )
 
 

@@ -132,7 +132,7 @@ def run_model(
     if start.notes:
         result = msgspec.structs.replace(result, remarks=(*start.notes, *result.remarks))
     run = home.blind.of("run", _essence(record.id, result))
-    used = (audit_reference(home, fact.origin) for each in result.inputs for fact in each.facts)
+    used = (audit_reference(home, o) for each in result.inputs for fact in each.facts for o in fact.origins)
     event = run_event(
         home.access(patient=record.id, what=tuple(dict.fromkeys(u for u in used if u))), run=run, model=label
     )

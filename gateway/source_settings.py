@@ -73,6 +73,17 @@ class SourceSettings(BaseModel):
         How deep JSON may be nested.
     answer_s
         How long one answer may take; for a file of a bulk export, the longest silence.
+    tenant
+        Whose patients these are, where one home serves several who must not see each other's: nobody is taken for the
+        same person as a patient of another tenant. Say it before the first pull; it cannot be changed afterwards.
+    users_file
+        The file that says whose the data points of an app's users are (`gateway.wearers`).
+    guide
+        The guide in whose shape results are written: "auto" is what the server's statement says it supports; "us-core"
+        (6.1) whether or not it says so; "none".
+    organization
+        Reference to the server's Organization on whose behalf results are written ("Organization/12"); without one no
+        Provenance can conform to US Core.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -115,6 +126,10 @@ class SourceSettings(BaseModel):
     deepest: Annotated[int, Field(ge=8, le=1000)] = 100
     answer_s: Annotated[float, Field(gt=0, le=86_400)] = 300
     write: bool = True
+    tenant: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
+    users_file: Path | None = None
+    guide: Literal["auto", "us-core", "none"] = "auto"
+    organization: Annotated[str, Field(pattern=r"^(Organization/[A-Za-z0-9.\-]{1,64})?$")] = ""
 
     @model_validator(mode="after")
     def _one_place(self) -> SourceSettings:

@@ -27,8 +27,9 @@ _UNITS = {"1": "", "a": "years", "{score}": ""}
 
 
 def said_name(fact: Fact) -> str:
-    """Name what a fact states: our word, else what the code is called, else the code."""
-    return fact.name.replace("-", " ") or fact.code.display or fact.text or str(fact.code)
+    """Name what a fact states, and of whom where not the patient is meant: our word, else the code's, else the code."""
+    name = fact.name.replace("-", " ") or fact.code.display or fact.text or str(fact.code)
+    return f"{name} ({fact.relative.display or fact.relative.code})" if fact.relative else name
 
 
 def said_value(value: Value) -> str:
@@ -117,7 +118,7 @@ def source_of_input(run: Run, name: str) -> str:
     """Say from which sources an input of a run comes, or on which ground it stands."""
     for each in run.inputs:
         if each.name == name:
-            sources = sorted({fact.origin.source for fact in each.facts})
+            sources = sorted({source for fact in each.facts for source in fact.sources})
             return (
                 ", ".join(sources)
                 if sources and each.basis in ("measured", "recorded")

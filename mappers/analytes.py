@@ -10,20 +10,26 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
-from mappers.codes import Concept, expand
+from mappers.codes import SYSTEM, Concept, expand
 from mappers.facts import Coding, Quantity
 from mappers.rows import read_table
-from mappers.units import UNITS, Step, Unit, convert, find_unit, step_between
+from mappers.units import COMMON, UNITS, Step, Unit, convert, find_unit, read_code, step_between
 
-__all__ = ["ANALYTES", "Analyte", "find_analytes", "step_to", "to_canonical", "within"]
+__all__ = ["ANALYTES", "COUNTED", "Analyte", "find_analytes", "plausible_units", "step_to", "to_canonical", "within"]
 
 _MASS: Final = UNITS["g/L"]
 _SUBSTANCE: Final = UNITS["mmol/L"]
+_ONE: Final = UNITS["1"]
+COUNTED: Final = frozenset({"score", "count", "normalised-ratio", "pack-years"})
+"""Dimensions of annotations, which UCUM counts as 1: what is measured in them may come as a bare 1, too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analyte:
-    """One row of `tables/analytes.toml`: what some codes mean, its unit, what can be at all, what converts."""
+    """One row of `tables/analytes.toml`: what some codes mean, its unit, what can be at all, what converts.
+
+    `low` and `high`: what can be at all. `usual`: outside it hardly anybody is, in the same unit, both ends included.
+    """
 
     name: str
     title: str
@@ -33,11 +39,18 @@ class Analyte:
     codes: tuple[str, ...]
     bridges: Mapping[str, tuple[Unit, Fraction, Fraction]]
     accept: frozenset[str]
+    usual: tuple[Decimal, Decimal]
+
+    def is_unusual(self, value: Decimal) -> bool:
+        """Say whether hardly anybody has this value, told in the canonical unit."""
+        return not self.usual[0] <= value <= self.usual[1]
 
 
 def _bridges(row: Mapping[str, Any], unit: Unit) -> dict[str, tuple[Unit, Fraction, Fraction]]:
     """Read what may be converted although its dimension differs: by dimension, the unit meant, slope and offset."""
     found = {}
+    if unit.dimension in COUNTED:
+        found[_ONE.dimension] = (_ONE, Fraction(1), Fraction(0))
     if molar := row.get("molar"):
         mass = Fraction(molar["mass"])  # g/mol: mg/L a mmol/L
         if unit.dimension == _MASS.dimension:
@@ -55,12 +68,17 @@ def _analyte(row: Mapping[str, Any]) -> Analyte:
     bridges = _bridges(row, unit)
     low, high = map(Decimal, row["range"])
     accept = frozenset(row.get("accept", (unit.dimension, *bridges)))
-    return Analyte(row["name"], row["title"], unit, low, high, tuple(row["codes"]), MappingProxyType(bridges), accept)
+    usual = Decimal(row.get("usual", (low, high))[0]), Decimal(row.get("usual", (low, high))[1])
+    codes = tuple(row["codes"])
+    return Analyte(row["name"], row["title"], unit, low, high, codes, MappingProxyType(bridges), accept, usual)
 
 
 _TABLE: Final = read_table("analytes")
 ANALYTES: Final[tuple[Analyte, ...]] = tuple(_analyte(row) for row in _TABLE["analyte"])
-_BY_CODE: Final = {expand(code): analyte for analyte in ANALYTES for code in analyte.codes}
+_BY_NAME: Final = {analyte.name: analyte for analyte in ANALYTES}
+_BY_CODE: Final = {expand(code): analyte for analyte in ANALYTES for code in analyte.codes} | {
+    (SYSTEM["mdc"], row["code"]): _BY_NAME[row["means"]] for row in read_table("mdc")["code"]
+}
 _ELSEWHERE: Final = frozenset(expand(code) for code in _TABLE["elsewhere"])
 _ARTERIAL: Final = frozenset({"systolic-pressure", "diastolic-pressure", "mean-pressure"})
 
@@ -95,16 +113,23 @@ def step_to(analyte: Analyte, code: str, words: str) -> Step | str:
     by_words = _step(analyte, words) if words else "unknown-unit"
     if not code:
         return by_words
-    by_code = _step(analyte, code)
+    by_code = _by_code(analyte, code)
     if isinstance(by_code, Step) and isinstance(by_words, Step) and by_code != by_words:
         return "unit-conflict"
     return by_code
 
 
-def _step(analyte: Analyte, spelling: str) -> Step | str:
-    unit = find_unit(spelling)
-    if unit is None:
-        return "unknown-unit"
+def _by_code(analyte: Analyte, code: str) -> Step | str:
+    steps = [_from(analyte, unit) for unit in read_code(code)]
+    return next((step for step in steps if isinstance(step, Step)), steps[0] if steps else "unknown-unit")
+
+
+def _step(analyte: Analyte, words: str) -> Step | str:
+    unit = find_unit(words)
+    return "unknown-unit" if unit is None else _from(analyte, unit)
+
+
+def _from(analyte: Analyte, unit: Unit) -> Step | str:
     if unit.dimension not in analyte.accept:
         return "unit-not-convertible"
     if bridge := analyte.bridges.get(unit.dimension):
@@ -126,3 +151,18 @@ def to_canonical(
         return "implausible"
     unit = find_unit(code or words)
     return Quantity(new, analyte.unit.code, comparator), unit is not analyte.unit
+
+
+def plausible_units(analyte: Analyte, value: Decimal, code: str, words: str) -> tuple[str, ...]:
+    """Name the units, other than the one that was told, in which a number would be a usual value.
+
+    Those that need no more than a shift of the decimal point come last: mmol/L for mg/dL is the commoner slip.
+    """
+    told = step_to(analyte, code, words)
+    found = []
+    for dimension in sorted(analyte.accept, key=lambda each: (each == analyte.unit.dimension, each)):
+        for unit in COMMON.get(dimension, ()):
+            step = _from(analyte, UNITS[unit])
+            if isinstance(step, Step) and step != told and not analyte.is_unusual(convert(value, step)):
+                found.append(unit)
+    return tuple(found)

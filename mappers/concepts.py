@@ -7,13 +7,18 @@ from typing import Any, Final
 
 from mappers.codes import SYSTEM, expand
 from mappers.facts import Coding
+from mappers.ndc import product_name
 from mappers.rows import read_table
+from mappers.systems import plain_code
 
 __all__ = ["classes_of", "name_of", "names"]
 
 _TABLE: Final[Mapping[str, list[dict[str, Any]]]] = read_table("concepts")
 _BY_CODE: Final = {
-    (kind, *expand(code)): row["name"] for kind, rows in _TABLE.items() for row in rows for code in row["codes"]
+    (kind, system, plain_code(system, code)): row["name"]
+    for kind, rows in _TABLE.items()
+    for row in rows
+    for system, code in map(expand, row["codes"])
 }
 _BY_PREFIX: Final = {
     (kind, system, start.replace(".", "")): row["name"]
@@ -21,7 +26,8 @@ _BY_PREFIX: Final = {
     for row in rows
     for system, start in map(expand, row.get("prefixes", ()))
 }
-_WITH_PREFIXES: Final = frozenset(SYSTEM[short] for short in ("icd10cm", "icd10", "atc"))
+_WITH_PREFIXES: Final = frozenset(SYSTEM[short] for short in ("icd10cm", "icd10", "icd9cm", "atc"))
+_NDC: Final = SYSTEM["ndc"]
 _CLASSES: Final = {
     row["name"]: frozenset((row["name"], *row.get("classes", ()))) for rows in _TABLE.values() for row in rows
 }
@@ -30,9 +36,11 @@ _CLASSES: Final = {
 def name_of(kind: str, codings: Iterable[Coding]) -> tuple[str, Coding] | None:
     """Find our name for something of a kind (`mappers.facts.Kind`), and the coding that says it, if there is one."""
     for coding in codings:
-        name: str | None = _BY_CODE.get((kind, coding.system, coding.code))
+        name: str | None = _BY_CODE.get((kind, coding.system, plain_code(coding.system, coding.code)))
         if name is None and coding.system in _WITH_PREFIXES:
             name = _by_prefix(kind, coding)
+        elif name is None and kind == "medication" and coding.system == _NDC:
+            name = product_name(plain_code(_NDC, coding.code)) or None
         if name is not None:
             return name, coding
     return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["Json", "items", "number", "objects", "reference", "text"]
+__all__ = ["Json", "items", "number", "objects", "reference", "text", "word"]
 
 Json = Mapping[str, Any]
 
@@ -28,6 +28,11 @@ def objects(value: Any) -> list[Json]:
 def text(value: Any) -> str:
     """Return a text without white space around it, "" where there is none."""
     return value.strip() if isinstance(value, str) else ""
+
+
+def word(value: Any) -> str:
+    """Return a code as `text` does, but "?" for what is there and is no text: it is not the same as nothing."""
+    return text(value) or ("" if value is None else "?")
 
 
 def number(value: Any) -> Decimal | None:

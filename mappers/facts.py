@@ -111,6 +111,8 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="fact"
         What is odd about it and does not refute it (`mappers.ledger.FLAGS`): a value that hardly anybody has.
     also
         Where else the same statement stands: in another EHR, in a panel. One fact, all its sources.
+    relative
+        Of whom a family history tells ("father"); `None` where the patient is meant.
     """
 
     kind: Kind
@@ -129,6 +131,17 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="fact"
     equivalence: Equivalence = "equal"
     flags: tuple[str, ...] = ()
     also: tuple[Origin, ...] = ()
+    relative: Coding | None = None
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """List all places where it is told, the one that speaks for all first."""
+        return (self.origin, *self.also)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Name the sources that tell it."""
+        return tuple(sorted({origin.source for origin in self.origins})) if self.also else (self.origin.source,)
 
 
 class Link(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="link"):
@@ -142,12 +155,13 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="re
     """A resource, or a part of one, that is not understood, and why.
 
     `reason` is stable and documented (see `mappers.ledger.REASONS`); `said` is what stood there (patient data: seal
-    it).
+    it), and `codes` are the codings of which none was understood.
     """
 
     reason: str
     origin: Origin
     said: str = ""
+    codes: tuple[Coding, ...] = ()
 
 
 Outcome = Fact | Link | Refusal

@@ -6,9 +6,10 @@ to decide.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
@@ -25,6 +26,13 @@ _SHARED: Final = frozenset(_TABLE["shared"])
 _JUNK: Final = frozenset("".join(word.split()) for word in _TABLE["junk"])
 _SYSTEMS: Final[dict[str, str]] = _TABLE["systems"]
 _DIGITS: Final = frozenset(_TABLE["digits"]["systems"])
+_STREETS: Final[dict[str, str]] = _TABLE["streets"]
+_JUNK_NAMES: Final = frozenset(_TABLE["mailboxes"])
+_GENERATIONS: Final = frozenset({"jr", "sr", "i", "ii", "iii", "iv", "junior", "senior"})
+_DATE: Final = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
+_DECIMALS: Final = frozenset("0123456789")
+_AT_MOST: Final = 6  # addresses or numbers of one person that are compared
+_T = TypeVar("_T")
 _NO_NAMES: Final = frozenset({"anonymous", "temp"})  # of FHIR name-use
 
 
@@ -42,6 +50,14 @@ class Name(msgspec.Struct, frozen=True, omit_defaults=True):
     family: str
     given: str
     others: str = ""  # the initials of further given names
+    suffix: str = ""  # of a generation: jr, sr, ii, iii, iv
+
+
+class Dwelling(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where somebody lives or lived: number and street, folded and with usual abbreviations, and the postal code."""
+
+    street: str
+    postal: str
 
 
 class Person(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -52,6 +68,9 @@ class Person(msgspec.Struct, frozen=True, omit_defaults=True):
     names: tuple[Name, ...] = ()
     birth_date: str = ""
     sex: str = ""
+    homes: tuple[Dwelling, ...] = ()
+    phones: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -70,15 +89,46 @@ def read_person(resource: Json, source: str) -> Person:
         source=source,
         identifiers=tuple(dict.fromkeys(each for each in identifiers if each)),
         names=tuple(dict.fromkeys(name for name in names if name.family and name.given)),
-        birth_date=text(resource.get("birthDate")),
+        birth_date=born if _DATE.fullmatch(born := text(resource.get("birthDate"))) else "",
         sex=sex if sex in ("male", "female") else "",
+        homes=_first(_dwelling(each) for each in objects(resource.get("address"))),
+        phones=_first(_phone(each) for each in objects(resource.get("telecom"))),
+        emails=_first(_email(each) for each in objects(resource.get("telecom"))),
     )
+
+
+def _first(found: Iterable[_T | None]) -> tuple[_T, ...]:
+    return tuple(dict.fromkeys(each for each in found if each))[:_AT_MOST]
 
 
 def _name(name: Json) -> Name:
     given = [folded for part in items(name.get("given")) if (folded := _fold(part))]
     family = "".join(map(_fold, items(name.get("family"))))
-    return Name(family, given[0] if given else "", "".join(part[0] for part in given[1:]))
+    others = "".join(part[0] for part in given[1:])
+    suffix = next((folded for part in items(name.get("suffix")) if (folded := _fold(part)) in _GENERATIONS), "")
+    return Name(family, given[0] if given else "", others, suffix)
+
+
+def _dwelling(address: Json) -> Dwelling | None:
+    line = " ".join(part for part in items(address.get("line")) if isinstance(part, str))
+    words = (_fold(word) for word in line.split())
+    street = "".join(_STREETS.get(word, word) for word in words if word)
+    postal = _fold(address.get("postalCode"))[:5]
+    return Dwelling(street, postal) if street or postal else None
+
+
+def _phone(contact: Json) -> str:
+    """Read the last nine digits of a telephone number: without prefixes, which some write and some leave out."""
+    if contact.get("system") not in ("phone", "sms", None):
+        return ""
+    digits = "".join(letter for letter in text(contact.get("value")) if letter in _DECIMALS)[-9:]
+    return digits if len(digits) >= 7 and len(set(digits)) > 2 else ""
+
+
+def _email(contact: Json) -> str:
+    address = text(contact.get("value")).strip().casefold()
+    name, at, _ = address.partition("@")
+    return address if at and contact.get("system") == "email" and name not in _JUNK_NAMES else ""
 
 
 def _fold(part: object) -> str:
@@ -143,6 +193,44 @@ def _numbers_differ(one: Person, other: Person) -> bool:
     """Say whether both have a personal number of one system, and none in common."""
     theirs = {i.system for i in other.identifiers if i.personal}
     return any(i.personal and i.system in theirs for i in one.identifiers)
+
+
+def compare_numbers(one: Person, other: Person) -> tuple[list[str], bool]:
+    """Compare personal numbers system by system: "shared", "slip" of a digit, "other", or given "twice" by a hospital.
+
+    The second says whether one system gave two, which people do not mistell: its operator knows two patients.
+    """
+    mine: dict[str, set[str]] = {}
+    for each in one.identifiers:
+        mine.setdefault(each.system, set()).add(each.value)
+    theirs: dict[str, set[str]] = {}
+    personal = {each.system for each in (*one.identifiers, *other.identifiers) if each.personal}
+    for each in other.identifiers:
+        theirs.setdefault(each.system, set()).add(each.value)
+    found = [
+        _number_level(system, mine[system], theirs[system])
+        for system in mine
+        if system in theirs and system in personal
+    ]
+    return found, "twice" in found
+
+
+def _number_level(system: str, mine: set[str], theirs: set[str]) -> str:
+    if mine & theirs:
+        return "shared"
+    if system not in _DIGITS:
+        return "twice"
+    return "slip" if any(_is_slip(a, b) for a in mine for b in theirs) else "other"
+
+
+def _is_slip(a: str, b: str) -> bool:
+    """Say whether one digit differs, or two neighbours are transposed."""
+    differ = [at for at, pair in enumerate(zip(a, b, strict=False)) if pair[0] != pair[1]]
+    if len(a) != len(b) or len(differ) > 2:
+        return False
+    return len(differ) < 2 or (
+        differ[1] - differ[0] == 1 and a[differ[0]] == b[differ[1]] and a[differ[1]] == b[differ[0]]
+    )
 
 
 def _names(one: Person, other: Person) -> bool | None:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from mappers.facts import Fact, Link, Outcome, Quantity, Refusal
+from mappers.open_mhealth.schemas import KINDS
 from mappers.versions import TYPES
 
 __all__ = ["FLAGS", "REASONS", "Ledger"]
@@ -38,7 +39,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "unknown-patient": "The patient that it is about did not come. Pull the Patient resources of this source.",
         "reused-id": "In these files one id names two people. Pull each export under a --name of its own.",
         "other-focus": "It is in the patient's record, but about somebody else (a fetus, a donor, a device).",
-        "identity-conflict": "Its patient resembles a known person and contradicts them. Somebody has to decide.",
+        "identity-conflict": "Its patient resembles a known person and contradicts them. Decide: twin identities.",
         # whether it holds
         "status": "Its status says that it does not hold: entered in error, refuted, cancelled, to come, or not told.",
         "not-done": "It says that something was not done, not given or not taken. A refusal is no treatment.",
@@ -46,7 +47,9 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "unconfirmed": "The diagnosis is provisional, differential or unconfirmed. It counts once it is confirmed.",
         # what it is about
         "no-code": "It has no code, at most a text. The source has to code it.",
-        "unknown-code": "None of its codes is in our tables, or one that others understand. Add a row to the tables.",
+        "unknown-code": "None of its codes is in a table, or one that others understand. See: twin codes missing.",
+        "unmatched-code": "A table says of its code that no standard code means it. Its bytes are kept.",
+        "narrower-code": "A table has only a code that says more than was told. A measurement is not taken for more.",
         "conflicting-codes": "Its codes mean different things. The source has to correct it.",
         # what it says
         "no-value": "It has no value. The source has to send one, or a reason why there is none.",
@@ -58,9 +61,11 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "unknown-unit": "The unit is neither UCUM nor a spelling that we know. Add a row to the table of units.",
         "unit-not-convertible": "The unit cannot be one of this measurement. The code or the unit is wrong.",
         "unit-conflict": "The code and the words of the unit give different values. The source has to correct it.",
+        "statistic": "It is a mean, a maximum or the like over a time, and no measurement. Ask for the measurements.",
         # when
         "no-time": "It does not say when. The time of recording does not stand in for it.",
         "bad-date": "The time is no FHIR date, or has an hour without a time zone. The source has to correct it.",
+        "part-of-day": "It says a part of a day (a morning), which is no time. The source has to send one.",
         # what it needs
         "unresolved-reference": "What it refers to (the medicine of an order) did not come. Pull that type, too.",
     }
@@ -69,7 +74,13 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
 
 FLAGS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "thinned": "A long series: of each stretch the least and the greatest sample are kept; the raw has all.",
+        "beyond-detection": "Samples lie beyond what the device can measure: gaps, neither low nor high values.",
+        "self-reported": "The patient told it; no device measured it.",
         "unusual": "The value can be, and hardly anybody has it. Look at the source; it is used as it stands.",
+        "possible-duplicate": "Another resource may tell the same; that cannot be proven, so both stand.",
+        "error-elsewhere": "A copy of it is marked as entered in error. Ask which of the sources is right; it is used.",
+        "uncorrected-elsewhere": "It is a correction; another resource still tells the old result, which is not used.",
     }
 )
 """Everything that is odd about a fact and does not refute it. Stable: stored, shown, used by scripts."""
@@ -78,6 +89,9 @@ FLAGS: Final[Mapping[str, str]] = MappingProxyType(
 @dataclass
 class Ledger:
     """Counts without any patient data: resources by type, refusals by reason, facts, links, and conversions of units.
+
+    `numbers` are the facts with a unit, `flags` what is odd, `translations` the facts whose code a table said in other
+    words, by how near that comes, `reasons` the refusals by type; ledgers of before mapping 4 have none of these.
 
     A resource is understood if every clinical statement in it became a fact, or a link; else it is refused.
     """
@@ -90,34 +104,45 @@ class Ledger:
     refusals: Counter[str] = field(default_factory=Counter)
     by_type: dict[str, Counter[str]] = field(default_factory=dict)
     conversions: Counter[str] = field(default_factory=Counter)
+    numbers: int = 0
+    flags: Counter[str] = field(default_factory=Counter)
+    translations: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, Counter[str]] = field(default_factory=dict)
 
-    def add(self, kind: str, outcomes: Iterable[Outcome]) -> bool:
-        """Count one resource of a type with all that became of it; says whether it was understood."""
+    def add(self, kind: str, outcomes: Iterable[Outcome], times: int = 1) -> bool:
+        """Count one resource of a type with all that became of it, or so many; says whether it was understood."""
         holds, refused = False, False
+        label = kind if kind in _TYPES else "unknown"  # what stands in what is no FHIR may be anything: not repeated
         for outcome in outcomes:
             if isinstance(outcome, Refusal):
                 if outcome.reason not in REASONS:
                     raise ValueError(f"{outcome.reason} is no known reason")
-                self.refusals[outcome.reason] += 1
+                self.refusals[outcome.reason] += times
+                self.reasons.setdefault(label, Counter())[outcome.reason] += times
                 refused = True
             elif isinstance(outcome, Fact):
-                self.facts += 1
+                self.facts += times
                 holds = True
-                if outcome.original is not None and isinstance(outcome.value, Quantity):
-                    self.conversions[f"{outcome.original.unit} to {outcome.value.unit}"] += 1
+                if isinstance(outcome.value, Quantity):
+                    self.numbers += times
+                    if outcome.original is not None:
+                        self.conversions[f"{outcome.original.unit} to {outcome.value.unit}"] += times
+                for flag in outcome.flags:
+                    self.flags[flag] += times
+                if outcome.equivalence != "equal" or "+" in outcome.mapping:  # a row of some table translated it
+                    self.translations[outcome.equivalence] += times
             elif isinstance(outcome, Link):
-                self.links += 1
+                self.links += times
                 holds = True
         understood = holds and not refused
-        label = kind if kind in _TYPES else "unknown"  # what stands in what is no FHIR may be anything: not repeated
         row = self.by_type.get(label)
         if row is None:
             row = self.by_type[label] = Counter(resources=0, understood=0, refused=0)
-        row["resources"] += 1
-        row["understood" if understood else "refused"] += 1
-        self.resources += 1
-        self.understood += understood
-        self.refused += not understood
+        row["resources"] += times
+        row["understood" if understood else "refused"] += times
+        self.resources += times
+        self.understood += times * understood
+        self.refused += times * (not understood)
         return understood
 
     def merge(self, other: Ledger) -> None:
@@ -129,6 +154,11 @@ class Ledger:
         self.links += other.links
         self.refusals.update(other.refusals)
         self.conversions.update(other.conversions)
+        self.numbers += other.numbers
+        self.flags.update(other.flags)
+        self.translations.update(other.translations)
+        for kind, row in other.reasons.items():
+            self.reasons.setdefault(kind, Counter()).update(row)
         for kind, row in other.by_type.items():
             self.by_type.setdefault(kind, Counter()).update(row)
 
@@ -143,6 +173,10 @@ class Ledger:
             "refusals": dict(sorted(self.refusals.items())),
             "by_type": {kind: dict(row) for kind, row in sorted(self.by_type.items())},
             "conversions": dict(sorted(self.conversions.items())),
+            "numbers": self.numbers,
+            "flags": dict(sorted(self.flags.items())),
+            "translations": dict(sorted(self.translations.items())),
+            "reasons": {kind: dict(sorted(row.items())) for kind, row in sorted(self.reasons.items())},
         }
 
     counts = as_json
@@ -154,7 +188,11 @@ class Ledger:
         made.refusals.update(counts.get("refusals", {}))
         made.conversions.update(counts.get("conversions", {}))
         made.by_type.update({kind: Counter(row) for kind, row in counts.get("by_type", {}).items()})
+        made.numbers = counts.get("numbers", 0)
+        made.flags.update(counts.get("flags", {}))
+        made.translations.update(counts.get("translations", {}))
+        made.reasons.update({kind: Counter(row) for kind, row in counts.get("reasons", {}).items()})
         return made
 
 
-_TYPES: Final = frozenset().union(*TYPES.values())
+_TYPES: Final = KINDS.union(*TYPES.values())

@@ -9,6 +9,8 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
+from mappers.open_mhealth.header import is_point
+
 __all__ = ["MAX_DEPTH", "Unreadable", "read_json"]
 
 MAX_DEPTH: Final = 64
@@ -32,10 +34,12 @@ class Unreadable(ValueError):
 
 
 def read_json(raw: bytes) -> dict[str, Any]:
-    """Read one resource; raises `Unreadable`. Decimals stay decimals: 7.10 is not 7.1 (FHIR R4 section 2.24.0.1).
+    """Read one resource, or one data point of Open mHealth; raises `Unreadable`.
+
+    Decimals stay decimals: 7.10 is not 7.1 (FHIR R4 section 2.24.0.1).
 
     Refused are: what is not JSON of RFC 8259 in UTF-8 (also NaN, a byte order mark, half a surrogate pair), a key that
-    stands twice, nesting deeper than 64, a number that no instrument gives, and what is no FHIR resource.
+    stands twice, nesting deeper than 64, a number that no instrument gives, and what is neither of the two.
 
     Written again, what was read has to give the same bytes, white space aside: then nothing hid behind anything. That
     is quick and nearly always so; all else, such as escapes that nobody needs, is read slowly and to the letter.
@@ -50,7 +54,7 @@ def read_json(raw: bytes) -> dict[str, Any]:
         return _read_to_the_letter(raw)
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _SO_DEEP in msgspec.json.format(raw, indent=1):
         raise Unreadable("too-deep")
-    if not isinstance(value, dict) or not isinstance(value.get("resourceType"), str):
+    if not isinstance(value, dict) or not (isinstance(value.get("resourceType"), str) or is_point(value)):
         raise Unreadable("not-fhir")
     return value
 
@@ -71,7 +75,7 @@ def _read_to_the_letter(raw: bytes) -> dict[str, Any]:
         raise Unreadable("truncated" if _is_cut(raw) else "not-json") from error
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH or b"\\u" in raw:  # else it can hold neither problem
         _check(value)
-    if not isinstance(value, dict) or not isinstance(value.get("resourceType"), str):
+    if not isinstance(value, dict) or not (isinstance(value.get("resourceType"), str) or is_point(value)):
         raise Unreadable("not-fhir")
     return value
 

@@ -15,8 +15,12 @@ __all__ = ["When", "read_when"]
 Precision = Literal["year", "month", "day", "minute", "second"]
 
 _FHIR = re.compile(
-    r"(?P<y>\d{4})(?:-(?P<m>\d\d)(?:-(?P<d>\d\d)(?:T(?P<H>\d\d):(?P<M>\d\d)(?::(?P<S>\d\d)(?P<f>\.\d+)?)?(?P<z>Z|[+-]\d\d:\d\d)?)?)?)?"
+    r"(?P<y>\d{4})(?:-(?P<m>\d\d)(?:-(?P<d>\d\d)(?:T(?P<H>\d\d):(?P<M>\d\d)(?::(?P<S>\d\d)(?P<f>\.\d+)?)?(?P<z>Z|[+-]\d\d:\d\d)?)?)?)?",
+    re.ASCII,  # digits of other scripts are none to FHIR
 )
+_DATE = len("2024-02-29")
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_EAST, _WEST = timedelta(hours=14), timedelta(hours=12)  # how far the zones of the Earth are from UTC
 
 
 class When(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -33,6 +37,18 @@ class When(msgspec.Struct, frozen=True, order=True, gc=False):
 
     def __str__(self) -> str:
         return self.text
+
+    def is_before(self, other: When) -> bool:
+        """Say whether it is earlier for sure. Two dates are those of one calendar, as far as both are told."""
+        if self.latest < other.earliest:
+            return True
+        length = min(len(self.text), len(other.text))
+        return self.is_date and other.is_date and self.text[:length] < other.text[:length]
+
+    @property
+    def is_date(self) -> bool:
+        """Say whether no hour is told."""
+        return len(self.text) <= _DATE
 
 
 def read_when(text: object) -> When | None:
@@ -60,14 +76,19 @@ def _read(text: str) -> When | None:
                 last_day = 31
             last = datetime.combine(date(year, last_month, last_day), datetime.max.time(), tzinfo=UTC)
             precision: Precision = "day" if part["d"] else "month" if part["m"] else "year"
-            return When(first - timedelta(hours=14), last + timedelta(hours=12), text, precision)
+            earliest = first - _EAST if first - _FIRST >= _EAST else _FIRST
+            latest = last + _WEST if _LAST - last >= _WEST else _LAST  # "9999-12-31" is how many write "without end"
+            return When(earliest, latest, text, precision)
         if part["z"] is None:
             return None
         seconds = part["S"] or "00"
         if seconds == "60":  # a leap second, which datetime cannot hold
             seconds = "59"
         stamp = f"{part['y']}-{part['m']}-{part['d']}T{part['H']}:{part['M']}:{seconds}{(part['f'] or '')[:7]}"
-        instant = datetime.fromisoformat(stamp + ("+00:00" if part["z"] == "Z" else part["z"])).astimezone(UTC)
+        told = datetime.fromisoformat(stamp + ("+00:00" if part["z"] == "Z" else part["z"]))
+        if abs(told.utcoffset() or timedelta()) > _EAST:  # FHIR R4 2.24.0.1: no zone is further off
+            return None
+        instant = told.astimezone(UTC)
         if part["S"] is None:
             return When(instant, instant + timedelta(seconds=59.999999), text, "minute")
         return When(instant, instant, text, "second")

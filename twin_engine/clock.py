@@ -64,10 +64,11 @@ def clocks_ahead(model: DynamicModel, facts: Iterable[Fact], now: datetime) -> t
     names, limit = streamed_of(model), now + SKEW
     for fact in facts:
         if fact.name in names and fact.when is not None and fact.status not in _VOID:
-            if isinstance(fact.value, tuple):
-                later[fact.origin.source].update(when for when in _samples(fact, fact.when.earliest) if when > limit)
-            elif fact.when.earliest > limit:
-                later[fact.origin.source].add(fact.when.earliest)
+            for source in fact.sources:
+                if isinstance(fact.value, tuple):
+                    later[source].update(when for when in _samples(fact, fact.when.earliest) if when > limit)
+                elif fact.when.earliest > limit:
+                    later[source].add(fact.when.earliest)
     return tuple(found for source in sorted(later) for found in _judged(source, sorted(later[source]), now))
 
 

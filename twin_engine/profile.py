@@ -16,6 +16,7 @@ from twin_engine.demographics import died_before, find_age, find_sex
 from twin_engine.history import Absence, find_medication, find_problem
 from twin_engine.measurement import find_measurement, find_status
 from twin_engine.model import Need
+from twin_engine.translated import as_translated
 from twin_engine.uncertainty import of_population, uncertainty_of
 
 __all__ = ["Profile"]
@@ -53,7 +54,7 @@ class Profile:
         `when` is the time of another fact at which an age is asked; by default the time of the profile. What is found
         carries its age, and its uncertainty where a source declares one.
         """
-        answer = self._find(need, when)
+        answer = as_translated(need, self._find(need, when), self.facts)
         if not isinstance(answer, Found):
             return answer
         age = age_of(answer.when, self.at) if answer.when else None

@@ -28,6 +28,8 @@ _warnings = App(name="warnings", help="See what is likely to go wrong soon, and 
 _model = App(name="model", help="See which models there are and on what evidence they stand.")
 _certificates = App(name="certificates", help="See what each pull proved of the completeness of what came.")
 _source = App(name="source", help="See and set where data comes from: EHRs and folders, with their keys.")
+_codes = App(name="codes", help="Say what an EHR's own codes are in standard ones, and see which nobody knows.")
+_identities = App(name="identities", help="Decide which twins are one person, where that is not certain.")
 _hostile = App(name="hostile", help="Play an EHR that goes wrong, to try a FHIR client on: ours or yours.")
 
 
@@ -46,12 +48,15 @@ for _name in (
     "doctor",
     "pull",
     "listen",
+    "convert",
     "list",
     "show",
     "profile",
     "versions",
     "diff",
     "refusals",
+    "explain",
+    "quality",
     "simulate",
     "forecast",
     "what-if",
@@ -80,10 +85,18 @@ for _name in ("add", "remove"):
     _register(_source, _name, "source_edit")
 _register(_source, "keys", "source_keys")
 _register(_source, "vendors", "source_vendors")
+for _name in ("list", "show", "check"):
+    _register(_codes, _name, "codes")
+for _name in ("missing", "import", "replay"):
+    _register(_codes, _name, f"codes_{_name}")
+for _name in ("list", "show", "join", "part", "undo"):
+    _register(_identities, _name, "identities")
 for _name in ("list", "serve"):
     _register(_hostile, _name, "hostile")
 app.command(_audit)
 app.command(_certificates)
+app.command(_codes)
+app.command(_identities)
 app.command(_model)
 app.command(_warnings)
 app.command(_source)

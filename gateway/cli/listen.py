@@ -44,6 +44,7 @@ def listen_(*names: str, port: int = 8423, once: bool = False, options: Options 
         raise Misuse("There is nothing to listen to.", hint="Add [streams.NAME] to twin.toml; see docs/live.md.")
     tell = _tell_json if options.json else _tell
     with Home.open(settings) as home:
+        home.codes.current()  # a table with mistakes is told at the start
         if once:
             counts = asyncio.run(drain(home, streams, tell))
             return 5 if counts.get("faults") or counts.get("given up") else 0

@@ -126,7 +126,7 @@ def _show(account: Account) -> None:
                 said_age(each.age),
                 each.when[:16].replace("T", " "),
                 each.how,
-                ", ".join(sorted({fact.origin.source for fact in each.facts})),
+                ", ".join(sorted({source for fact in each.facts for source in fact.sources})),
                 ", ".join(each.models),
             )
             for each in account.known

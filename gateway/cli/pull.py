@@ -11,8 +11,9 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from gateway.abandoned import abandon
-from gateway.cli.terminal import Options, print_json, print_table, progress, say
+from gateway.cli.terminal import Options, note, print_json, print_table, progress, say
 from gateway.home import Home
+from gateway.identities import waiting
 from gateway.ingest import Report, ingest
 from gateway.pull.bulk import BulkExport
 from gateway.pull.page import STOPS
@@ -92,6 +93,7 @@ def pull_(
         touched = frozenset().union(*(report.touched for report in reports))
         several = sum(len(twin.sources) > 1 for twin in home.store.twins() if twin.id in touched)
         twins = {"total": len(touched), "over_several_sources": several}
+        pairs = len(waiting(home))
     if options.json:
         failed = {label: {"code": fault.code, "say": str(fault)} for label, fault in faults.items()}
         print_json({"sources": [r.as_json() for r in reports], "twins": twins, "failed": failed})
@@ -100,6 +102,8 @@ def pull_(
             show_report(report)
         for label, fault in faults.items():
             say(f"{label}: {fault}")
+        if pairs:
+            note(f"Twins that may be one person, and wait for you: {pairs}. See twin identities list.")
     return 5 if faults or any(report.certificate.verdict == "incomplete" for report in reports) else 0
 
 

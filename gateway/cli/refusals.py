@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gateway.cli.terminal import Options, print_json, print_table, say
+from gateway.handles import handle
 from gateway.home import Home
 from gateway.settings import load_settings
 from mappers.ledger import REASONS
@@ -33,6 +34,7 @@ def refusals_(
         counts = Counter(each.refusal.reason for each in found)
         rows = [
             {
+                "handle": handle(home, each.twin, each.refusal.origin),
                 "reason": each.refusal.reason,
                 "source": each.refusal.origin.source,
                 "resource": each.refusal.origin.resource,
@@ -57,9 +59,10 @@ def refusals_(
         say()
         print_table(
             f"The first {len(rows)} of {len(found)}",
-            ["Reason", "Source", "Resource", "Where", "Said"],
+            ["Handle", "Reason", "Source", "Resource", "Where", "Said"],
             (
                 (
+                    r["handle"],
                     r["reason"],
                     r["source"],
                     r["resource"],
@@ -69,3 +72,4 @@ def refusals_(
                 for r in rows
             ),
         )
+        say("Why one was refused, step by step: twin explain HANDLE")

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from gateway.cli.orders import utc
 from gateway.cli.terminal import Options, print_json, print_table, say
+from gateway.handles import handle
 from gateway.home import Home
 from gateway.pull.page import RETRACTIONS
 from gateway.settings import load_settings
 from gateway.simulation import open_twin
 from gateway.wording import said_name, said_value
-from mappers.facts import Fact, Kind
+from mappers.duplicates import OVERRULED
+from mappers.facts import Fact, Kind, Origin
 from mappers.ledger import REASONS
 from security.errors import Misuse
 from twin_engine.chronology import sort_facts
 
 __all__ = ["fact_json", "show_"]
 
+_NAME = 34  # letters
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -66,6 +69,10 @@ def show_(
     known, true = utc(as_of), utc(at)
     with Home.open(load_settings(options.home), create=False) as home:
         record = open_twin(home, twin, known)
+
+        def named(origin: Origin) -> str:
+            return handle(home, record.id, origin)
+
     chosen = [f for f in record.facts if kind in (None, f.kind)]
     seen = sort_facts(chosen, true) if true else None
     facts = sorted(seen.before if seen else chosen, key=_newest, reverse=True)
@@ -79,12 +86,17 @@ def show_(
                 "sources": sources,
                 "as_of": known,
                 "at": true,
-                "facts": [fact_json(f) for f in facts],
-                "undecided": [fact_json(f) for f in seen.undecided] if seen else [],
+                "facts": [fact_json(f, named) for f in facts],
+                "undecided": [fact_json(f, named) for f in seen.undecided] if seen else [],
                 "later": len(seen.later) if seen else 0,
+                "not_used": [
+                    {**fact_json(each.fact, named), "reason": each.reason, "by": named(each.by)}
+                    for each in record.settled.overruled
+                ],
                 "retracted": [{"reason": r.retracted, "source": r.source, "resource": r.key} for r in record.retracted],
                 "refusals": [
                     {
+                        "handle": named(r.origin),
                         "reason": r.reason,
                         "source": r.origin.source,
                         "resource": r.origin.resource,
@@ -99,11 +111,26 @@ def show_(
     held = f"{len(record.resources)} resources from {', '.join(sources) or 'nowhere yet'}"
     say(f"Twin {record.id}, version {record.version}{told}: {held}")
     by = f" true by {true:%Y-%m-%d %H:%M} UTC" if true else ""
-    _print_facts(f"{len(facts)} facts{by}", facts, limit)
+    _print_facts(f"{len(facts)} facts{by}", facts, limit, named)
     if seen:
         if seen.undecided:
-            _print_facts(f"{len(seen.undecided)} facts that may be from before or after", seen.undecided, limit)
+            _print_facts(f"{len(seen.undecided)} facts that may be from before or after", seen.undecided, limit, named)
         say(f"{len(seen.later)} facts are of a later time. Statuses are those that are known, not those of the time.")
+    if overruled := [each for each in record.settled.overruled if kind in (None, each.fact.kind)]:
+        print_table(
+            f"{len(overruled)} facts that are told and not used",
+            ["Handle", "What", ">Value", "Source", "Why"],
+            (
+                (
+                    named(each.fact.origin),
+                    said_name(each.fact),
+                    said_value(each.fact.value),
+                    ", ".join(each.fact.sources),
+                    f"{OVERRULED[each.reason]} It is {named(each.by)}, in {each.by.source}.",
+                )
+                for each in overruled[: limit or None]
+            ),
+        )
     if record.retracted:
         print_table(
             f"{len(record.retracted)} resources retracted; twin diff tells their facts",
@@ -113,9 +140,14 @@ def show_(
     if refusals:
         print_table(
             f"{len(refusals)} refusals",
-            ["Reason", "Resource", "What it means, and what to do"],
+            ["Handle", "Reason", "Resource", "What it means, and what to do"],
             (
-                (r.reason, f"{r.origin.source} {r.origin.resource} {r.origin.path}".strip(), REASONS[r.reason])
+                (
+                    named(r.origin),
+                    r.reason,
+                    f"{r.origin.source} {r.origin.resource} {r.origin.path}".strip(),
+                    REASONS[r.reason],
+                )
                 for r in refusals[: limit or None]
             ),
         )
@@ -130,33 +162,43 @@ def _serve(twin: str, port: int, options: Options, *, past: bool) -> None:
         serve_twin(home, home.store.find_twin(twin), port, say)
 
 
-def _print_facts(title: str, facts: Sequence[Fact], limit: int) -> None:
+def _print_facts(title: str, facts: Sequence[Fact], limit: int, named: Callable[[Origin], str]) -> None:
     shown = facts[:limit] if limit else facts
+    is_flagged = any(f.flags for f in shown)
     print_table(
         title + (f", the newest {len(shown)}" if len(shown) < len(facts) else ""),
-        ["When", "Kind", "What", ">Value", "Status", "Source"],
+        ["Handle", "When", "Kind", "What", ">Value", "Status", "Source", *(["Flags"] if is_flagged else [])],
         (
             (
+                named(f.origin),
                 f.when.text if f.when else "",
                 f.kind,
                 said_name(f),
                 said_value(f.value),
                 f.status,
-                f"{f.origin.source} {f.origin.resource}",
+                " and ".join(map(_short, f.origins)),
+                *([", ".join(f.flags)] if is_flagged else []),
             )
             for f in shown
         ),
     )
 
 
+def _short(origin: Origin) -> str:
+    """Name a resource so that a line holds it; its handle, and --format json, name it whole."""
+    name = origin.resource
+    return f"{origin.source} {name if len(name) <= _NAME else f'{name[:_NAME]}…'}"
+
+
 def _newest(fact: Fact) -> datetime:
     return fact.when.earliest if fact.when else _EARLIEST
 
 
-def fact_json(fact: Fact) -> dict[str, Any]:
-    """Write a fact with the keys that scripts rely on."""
+def fact_json(fact: Fact, named: Callable[[Origin], str] | None = None) -> dict[str, Any]:
+    """Write a fact with the keys that scripts rely on; with its handle where `named` gives one."""
     value = fact.value
     return {
+        **({"handle": named(fact.origin)} if named else {}),
         "kind": fact.kind,
         "name": fact.name,
         "code": str(fact.code),
@@ -170,4 +212,9 @@ def fact_json(fact: Fact) -> dict[str, Any]:
         "version": fact.origin.version,
         "original": fact.original,
         "mapping": fact.mapping,
+        "flags": list(fact.flags),
+        "also": [{"source": o.source, "resource": o.resource, "path": o.path} for o in fact.also],
+        "equivalence": fact.equivalence,
+        "said": [str(coding) for coding in fact.said],
+        **({"relative": str(fact.relative)} if fact.relative else {}),
     }

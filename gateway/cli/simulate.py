@@ -147,7 +147,7 @@ def show_missing(missing: Missing) -> None:
             "What came nearest",
             ["When", "What", ">Value", "Source"],
             (
-                (f.when.text if f.when else "", said_name(f), said_value(f.value), f.origin.source)
+                (f.when.text if f.when else "", said_name(f), said_value(f.value), ", ".join(f.sources))
                 for f in missing.nearest
             ),
         )

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.deliver.proposal import OVERTAKEN, Proposed, inputs_for, propose_to
+from gateway.deliver.proposal import OVERTAKEN, Proposed, inputs_for, propose_to, sources_of
 from gateway.home import Home
 from gateway.medication import Medication
 from gateway.operations import Operations, Tried
@@ -62,7 +62,7 @@ def propose_plans(home: Home, record: TwinRecord, run: str) -> list[Proposed]:
     if saved.twin_version != record.version:
         return [Proposed(saved.model, "", "", (), OVERTAKEN.format("try the plan"))]
     plans = _operations(kept) if isinstance(kept, Operations) else _medicines(kept)
-    sources = sorted({fact.origin.source for each in kept.inputs for fact in each.facts})
+    sources = sources_of(kept.inputs)
     return [
         propose_to(home, record, saved, source, partial(_result, home, saved, kept, plan, number), f"plan {number}")
         for number, plan in enumerate(plans)

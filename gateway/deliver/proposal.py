@@ -9,17 +9,18 @@ from functools import partial
 from typing import Any
 
 from gateway import __version__
+from gateway.deliver.guide import profiles_of
 from gateway.home import Home, now
 from gateway.simulation import answers_of, audit_reference
 from gateway.store import SavedRun, TwinRecord
 from gateway.wording import said_value
 from mappers import as_fhir_version
-from mappers.facts import Fact, Quantity
+from mappers.facts import Origin, Quantity
 from mappers.outbound import Result, ResultInput, ResultOutput, check, render, to_json
 from security.audit import proposal_event
 from twin_engine import Input, Output, Run
 
-__all__ = ["OVERTAKEN", "Proposed", "inputs_for", "patient_in", "propose", "propose_to"]
+__all__ = ["OVERTAKEN", "Proposed", "inputs_for", "patient_in", "propose", "propose_to", "sources_of"]
 
 OVERTAKEN = "the twin has newer facts than this run: {} again"
 
@@ -61,13 +62,19 @@ def propose(home: Home, record: TwinRecord) -> list[Proposed]:
         if saved.twin_version != record.version:
             found.append(Proposed(saved.model, "", "", (), OVERTAKEN.format("run twin simulate")))
             continue
-        for source in sorted({fact.origin.source for each in run.inputs for fact in each.facts}):
+        for source in sources_of(run.inputs):
             if outputs := _worth_writing(run):
                 result = partial(_result, home, saved, run, outputs)
                 found.append(propose_to(home, record, saved, source, result))
             else:
                 found.append(Proposed(saved.model, source, "", (), "nothing in it has a code and was not measured"))
     return found
+
+
+def sources_of(inputs: Sequence[Input]) -> list[str]:
+    """Name the sources that told what a result stands on. Who tells nothing but sex and age of it is not told of it."""
+    facts = [fact for each in inputs for fact in each.facts]
+    return sorted({s for f in facts for s in ((f.origin.source,) if f.kind == "demographic" else f.sources)})
 
 
 def propose_to(
@@ -92,7 +99,14 @@ def propose_to(
             else "its FHIR version is not known"
         )
         return Proposed(saved.model, source, "", (), why)
-    bundle = render(result(source), version, patient=patient, sender=f"fhirtwin {__version__}")
+    bundle = render(
+        result(source),
+        version,
+        patient=patient,
+        sender=f"fhirtwin {__version__}",
+        profiles=profiles_of(home, source),
+        organization=known.organization,
+    )
     check(bundle, version)
     delivery = home.blind.of("delivery", f"{saved.id} {source}{f' {part}' if part else ''}")
     is_new = home.store.propose(
@@ -144,7 +158,8 @@ def inputs_for(home: Home, inputs: Sequence[Input], target: str) -> Iterator[Res
     told: set[str] = set()
     for each in inputs:
         for fact in each.facts:
-            reference = _reference(home, fact, target)
+            origin = next((one for one in fact.origins if one.source == target), fact.origin)
+            reference = _reference(home, origin, target)
             if reference and reference not in told:
                 told.add(reference)
                 yield ResultInput(
@@ -154,16 +169,16 @@ def inputs_for(home: Home, inputs: Sequence[Input], target: str) -> Iterator[Res
                     unit=fact.value.unit if isinstance(fact.value, Quantity) else "",
                     when=fact.when.text if fact.when else "",
                     reference=reference,
-                    source=fact.origin.source,
-                    local=fact.origin.source == target,
+                    source=origin.source,
+                    local=origin.source == target,
                 )
 
 
-def _reference(home: Home, fact: Fact, target: str) -> str:
-    absolute = audit_reference(home, fact.origin)
-    known = home.settings.sources.get(fact.origin.source)
+def _reference(home: Home, origin: Origin, target: str) -> str:
+    absolute = audit_reference(home, origin)
+    known = home.settings.sources.get(origin.source)
     base = f"{known.base_url}/" if known and known.base_url else ""
-    if fact.origin.source == target:
+    if origin.source == target:
         return absolute.removeprefix(base)
     return absolute if base else ""  # a file has no address that an EHR could follow
 

@@ -14,6 +14,7 @@ import msgspec
 
 from gateway import __version__
 from gateway.deliver.delivery import send
+from gateway.deliver.guide import profiles_of
 from gateway.deliver.proposal import inputs_for, patient_in
 from gateway.deliver.webhook import Webhook
 from gateway.home import Home, now
@@ -111,7 +112,7 @@ async def _to_ehrs(home: Home, twin: str, pending: Pending) -> int:
     record = open_twin(home, twin)
     forecast = msgspec.json.decode(home.store.run(pending.run).content, type=Forecast)
     channel = pending.change.warning.rule.channel
-    sources = {fact.origin.source for fact in record.facts if fact.name == channel}
+    sources = {source for fact in record.facts if fact.name == channel for source in fact.sources}
     writable = [name for name in sorted(sources) if _is_writable(home, record, name)]
     if not writable:
         raise Refused(
@@ -149,6 +150,8 @@ async def _propose(home: Home, record: TwinRecord, forecast: Forecast, pending: 
         attention=_attention(pending.change, forecast) if form else None,
         form=form,
         with_risks="RiskAssessment" in takes,
+        profiles=profiles_of(home, source),
+        organization=home.settings.source(source).organization,
     )
     check(bundle, version)
     event = proposal_event(home.access(patient=record.id), proposal=delivery)

@@ -66,19 +66,41 @@ class Bundle(msgspec.Struct, frozen=True):
 
 
 class Head(msgspec.Struct, frozen=True):
-    """Type and id of a resource; "" where it has none."""
+    """Type and id of a resource; "" where it has none. A data point of Open mHealth has the type "omh:heart-rate"."""
 
     resourceType: str = ""  # noqa: N815
     id: str = ""
 
+    @property
+    def version(self) -> str:
+        """The FHIR version by which it is read whatever its source speaks: of a data point; "" for a resource."""
+        return "r4" if ":" in self.resourceType else ""
+
+
+class _Schema(msgspec.Struct, frozen=True):
+    namespace: str = ""
+    name: str = ""
+
+
+class _Header(msgspec.Struct, frozen=True):
+    schema_id: _Schema = _Schema()
+    id: str = ""
+    uuid: str = ""
+
+
+class _Point(msgspec.Struct, frozen=True):
+    header: _Header
+    body: dict[str, msgspec.Raw]
+
 
 _heads, _bundles = msgspec.json.Decoder(Head), msgspec.json.Decoder(Bundle)
+_points = msgspec.json.Decoder(_Point)
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _lists = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 def read_head(data: bytes) -> Head:
-    """Read type and id of a resource; raises `NotReadError`. Everything else in it is the mappers' business."""
+    """Read type and id of a resource or data point; raises `NotReadError`. All else in it is the mappers' business."""
     try:
         found = _heads.decode(data)
     except msgspec.ValidationError as error:
@@ -86,8 +108,18 @@ def read_head(data: bytes) -> Head:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotReadError(_why(error)) from error
     if not found.resourceType:
-        raise NotReadError("not-fhir")
+        return _head_of_point(data)
     return found
+
+
+def _head_of_point(data: bytes) -> Head:
+    try:
+        header = _points.decode(data).header
+    except msgspec.ValidationError as error:
+        raise NotReadError("not-fhir") from error
+    if not header.schema_id.name:
+        raise NotReadError("not-fhir")
+    return Head(f"{header.schema_id.namespace}:{header.schema_id.name}", header.id or header.uuid)
 
 
 def head_of(data: bytes) -> Head | None:

@@ -66,8 +66,9 @@ class FhirFile:
             yield self._unread(text, error.reason)
 
     def _one(self, text: bytes) -> Iterator[Entry]:
-        if read_head(text).resourceType != "Bundle":
-            yield Entry(text.strip(), place=self._name)
+        head = read_head(text)
+        if head.resourceType != "Bundle":
+            yield Entry(text.strip(), place=self._name, version=head.version)
             return
         bundle = read_bundle(text)
         if bundle.type in ("searchset", "history"):
@@ -95,9 +96,12 @@ class FhirFile:
                 *lines, tail = piece.split(b"\n")
                 for line in lines:
                     number += 1
-                    rest += line
-                    yield from self._line(bytes(rest), number, is_too_long=is_too_long)
-                    rest, is_too_long = bytearray(), False
+                    if rest or is_too_long:
+                        rest += line
+                        yield from self._line(bytes(rest), number, is_too_long=is_too_long)
+                        rest, is_too_long = bytearray(), False
+                    else:
+                        yield from self._line(line, number, is_too_long=False)
                 rest += tail
                 if len(rest) > _LINE:
                     rest, is_too_long = bytearray(), True
@@ -113,12 +117,13 @@ class FhirFile:
             yield self._entry(text, f"line {number}")
 
     def _entry(self, raw: bytes, where: str, full_url: str = "", problem: str = "") -> Entry:
+        version = ""
         if not problem:
             try:
-                read_head(raw)
+                version = read_head(raw).version
             except NotReadError as error:
                 problem = error.reason
-        return Entry(raw, full_url, f"{self._name} {where}", problem)
+        return Entry(raw, full_url, f"{self._name} {where}", problem, version)
 
     def _unread(self, data: bytes, problem: str) -> Entry:
         return Entry(data if len(data) <= _KEPT else b"", place=self._name, problem=problem)

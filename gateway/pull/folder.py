@@ -14,6 +14,7 @@ import msgspec
 from gateway.pull.files import FHIR_ENDINGS, FhirFile
 from gateway.pull.page import Asked, Certificate, Entry, Page
 from mappers import FhirVersion, Unreadable, choose_version, possible_versions, read_json
+from mappers.bundles import items_of
 from security.errors import Misuse, NotFhir
 
 __all__ = ["Folder"]
@@ -199,12 +200,16 @@ def _parsed(entries: list[Entry]) -> Iterator[dict[str, Any]]:
     for entry in entries:
         if not entry.problem:
             try:
-                yield read_json(entry.raw)
+                resource = read_json(entry.raw)
             except Unreadable:
                 continue
+            yield resource
+            yield from (dict(item.resource) for item in items_of(resource))  # of a document, which says nothing itself
 
 
 def _with(entry: Entry, version: str, problem: str) -> Entry:
+    if entry.version:  # a data point, which is of no FHIR version
+        return entry
     return msgspec.structs.replace(entry, version=version, problem=entry.problem or problem)
 
 

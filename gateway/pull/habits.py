@@ -26,7 +26,7 @@ __all__ = ["Habit", "KnownBy", "Vendor", "load_habits", "vendor_of", "with_habit
 
 _OURS = "vendors"
 # What no vendor's habit can be: it is learned from the server in front of us.
-_LEARNED = frozenset({"vendor", "software", "because", "basis", "learned", "skew_s"})
+_LEARNED = frozenset({"vendor", "software", "because", "basis", "learned", "skew_s", "profiles"})
 _FREE = frozenset({"slices", "created", "headers"})  # any name may stand below these
 
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")

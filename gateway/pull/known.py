@@ -99,6 +99,9 @@ def what_is_known(profile: Profile) -> Iterator[Known]:
         yield known("at_once", str(profile.at_once), "No more requests are under way.")
     if profile.a_second:
         yield known("a_second", f"{profile.a_second:g}", "No more requests are sent in a second.")
+    if profile.profiles:
+        names = ", ".join(each.rpartition("/")[2] for each in profile.profiles)
+        yield known("profiles", names, "Results go to it in US Core's shape.")
     if profile.skew_s:
         way = "ahead of" if profile.skew_s > 0 else "behind"
         yield known(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -13,9 +13,23 @@ from gateway.pull.dialect import NUMBERS
 from mappers import FhirVersion
 from security.errors import Denied, NotFhir, Refused
 
-__all__ = ["Ability", "Capability", "OtherVersion", "fetch_capability", "read_capability", "without_statement"]
+__all__ = [
+    "OF_US_CORE",
+    "Ability",
+    "Capability",
+    "OtherVersion",
+    "fetch_capability",
+    "read_capability",
+    "without_statement",
+]
 
 # An operation's definition tells where it is offered; up to STU3 all stand at the server (bulk data, export.html).
+_US_CORE: Final = "http://hl7.org/fhir/us/core"
+_US_CORE_SERVER: Final = f"{_US_CORE}/CapabilityStatement/us-core-server"
+OF_US_CORE: Final = frozenset(  # of the CapabilityStatement us-core-server 6.1.0
+    f"{_US_CORE}/StructureDefinition/us-core-{name}" for name in ("simple-observation", "provenance")
+)
+"""The profiles of US Core to which something that we write conforms (`mappers.outbound.us_core`)."""
 _LEVELS = {"patient-export": "Patient", "group-export": "Group", "patient-everything": "Patient"}
 
 
@@ -25,12 +39,16 @@ class OtherVersion(NotFhir):
 
 @dataclass(frozen=True, slots=True)
 class Ability:
-    """What a server does with one type: interactions ("read", "search-type", "create") and search parameters."""
+    """What a server does with one type: interactions ("read", "search-type", "create") and search parameters.
+
+    `profiles` are the canonicals, without a version, of what it says it supports (`profile`, `supportedProfile`).
+    """
 
     interactions: frozenset[str]
     search_params: frozenset[str] = frozenset()
     conditional_create: bool = False
     operations: frozenset[str] = frozenset()
+    profiles: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +99,15 @@ class Capability:
         if not type_:
             return operation in self.operations
         return type_ in self.types and operation in self.types[type_].operations
+
+    @property
+    def profiles(self) -> frozenset[str]:
+        """The profiles that it says it supports, by their canonicals without a version.
+
+        Who instantiates US Core's own statement of 6 or later supports what that lists, whether or not it repeats it.
+        """
+        told = frozenset[str]().union(*(ability.profiles for ability in self.types.values()))
+        return told | OF_US_CORE if any(map(_is_us_core, self.instantiates)) else told
 
     def _can(self, type_: str, interaction: str) -> bool:
         return type_ in self.types and interaction in self.types[type_].interactions
@@ -174,7 +201,23 @@ def _ability(told: Mapping[str, Any], type_: str, system: Set[tuple[str, str]]) 
         frozenset(_texts(told, "searchParam", "name")),
         told.get("conditionalCreate") is True,
         frozenset(operations),
+        frozenset(_profiles(told)),
     )
+
+
+def _profiles(told: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the canonicals without a version; `profile` is a Reference up to STU3, `supportedProfile` is of R4."""
+    listed = told.get("supportedProfile")
+    for each in (told.get("profile"), *(listed if isinstance(listed, list) else ())):
+        if isinstance(each, str):
+            yield each.partition("|")[0]
+
+
+def _is_us_core(canonical: str) -> bool:
+    """Say whether it is US Core's server of version 6 or later: 5 has no profile of a simple Observation."""
+    url, _, version = canonical.partition("|")
+    major = version.partition(".")[0]
+    return url == _US_CORE_SERVER and major.isdecimal() and int(major) >= 6
 
 
 def _operations(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ from gateway.pull.connection import Connection
 from gateway.pull.created import created_dates
 from gateway.pull.habits import Vendor, load_habits, vendor_of, with_habits
 from gateway.pull.interview import Interview, Pairs
-from gateway.pull.metadata import Capability
+from gateway.pull.metadata import OF_US_CORE, Capability
 from gateway.pull.profile import Profile, Slice, Truth
 from gateway.pull.questions import questions
 from gateway.pull.trials import (
@@ -94,13 +94,15 @@ async def learn(
 
 
 def _said(capability: Capability) -> Profile:
-    """Take from the statement what may be believed: where exports begin."""
+    """Take from the statement what may be believed: where exports begin, and what results may claim to be."""
     levels = [
         name
         for name, type_ in (("system", ""), ("patient", "Patient"), ("group", "Group"))
         if capability.offers("export", type_)
     ]
     profile = Profile(software=capability.software)
+    if supported := capability.profiles & OF_US_CORE:
+        profile = _with(profile, "statement", profiles=tuple(sorted(supported)))
     if levels or any("/bulkdata/" in url for url in capability.instantiates):
         profile = _with(profile, "statement", bulk={"offered": "yes", "levels": tuple(levels)})
     return profile

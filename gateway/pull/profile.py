@@ -88,6 +88,8 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
         What it wants to see in each request, by name; "{client_id}" stands for ours.
     skew_s
         How many seconds its clock is ahead of ours, by its `Date` header when it was asked; negative: behind.
+    profiles
+        The profiles of US Core that it says it supports and that something we write conforms to.
     because
         How each field is known, by its name ("bulk.commas"): "statement", "probe", "habit: epic", "told", or "fhir",
         where FHIR itself says it.
@@ -118,6 +120,7 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
     a_second: float = 0
     headers: Mapping[str, str] = {}
     skew_s: int = 0
+    profiles: tuple[str, ...] = ()
     because: Mapping[str, str] = {}
     basis: str = ""
     learned: str = ""

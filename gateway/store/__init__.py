@@ -2,6 +2,7 @@
 
 from gateway.store.blocks import Ends
 from gateway.store.contents import name_of
+from gateway.store.identities import Decision, Identity, Linked
 from gateway.store.store import Store
 from gateway.store.values import (
     AuditEntry,
@@ -24,9 +25,12 @@ from gateway.store.values import (
 __all__ = [
     "AuditEntry",
     "Changes",
+    "Decision",
     "Delivery",
     "DeliveryState",
     "Ends",
+    "Identity",
+    "Linked",
     "ListedRefusal",
     "Pull",
     "PullState",

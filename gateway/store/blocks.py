@@ -16,7 +16,7 @@ from gateway.store.layers import blocks, open_contents
 from gateway.store.owners import Owner, batches
 from gateway.store.pulls import Pulls
 from gateway.store.tables import BlockRow, PageRow, PullRow, SourceKeyRow, TwinRow, TwinSourceRow
-from gateway.store.values import Changes, Pull, StoredResource
+from gateway.store.values import AnyResource, Changes, Pull, StoredResource
 from gateway.store.writing import Writing, pick_fresh
 from security.errors import Misuse
 from security.keys import KeyRing
@@ -53,8 +53,8 @@ class Blocks(Pulls):
         self,
         pull: Pull,
         page_numbers: int | Sequence[int],
-        writes: Mapping[str, Sequence[StoredResource]],
-        unlinked: Sequence[StoredResource],
+        writes: Mapping[str, Sequence[AnyResource]],
+        unlinked: Sequence[AnyResource],
         counts: Mapping[str, Any],
         *,
         now: datetime,
@@ -97,8 +97,8 @@ class Blocks(Pulls):
         self,
         session: Session,
         source: str,
-        writes: Mapping[str, Sequence[StoredResource]],
-        unlinked: Sequence[StoredResource],
+        writes: Mapping[str, Sequence[AnyResource]],
+        unlinked: Sequence[AnyResource],
         now: datetime,
         ended: Ends | None = None,
     ) -> Changes:
@@ -118,13 +118,15 @@ class Blocks(Pulls):
             if not fresh:
                 continue
             writing.add_blocks(owners[twin], twin, fresh)
-            writing.add_counts(twin, counts.get(twin), fresh)
+            ended_here = sum(f.resource.ended for f in fresh)
+            writing.add_counts(twin, counts.get(twin), fresh, ended_here)
             changed[twin] = owners[twin].version + 1
             self._remembered.keep(twin, changed[twin], held[twin], may_lighten=True)
-            strays.expect([f.entry.name for f in fresh])
-            moved += [_end_of(f.resource) for f in fresh if not f.resource.ended and f.entry.name in strays]
-            retracted += sum(f.resource.ended for f in fresh)
-            stored += sum(not f.resource.ended for f in fresh)
+            if not strays.is_empty:
+                strays.expect([f.entry.name for f in fresh])
+                moved += [_end_of(f.resource) for f in fresh if f.entry.name in strays and not f.resource.ended]
+            retracted += ended_here
+            stored += len(fresh) - ended_here
 
         astray = pick_fresh([*unlinked, *moved, *ended.get(None, ())], strays)
         if astray:
@@ -181,7 +183,7 @@ class Blocks(Pulls):
         return known
 
 
-def _end_of(resource: StoredResource) -> StoredResource:
+def _end_of(resource: AnyResource) -> StoredResource:
     return StoredResource(resource.source, resource.key, resource.fhir_version, b"", (), moved=True)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from gateway.pull.page import Why
 from gateway.store.hashes import Hashes, Run
-from gateway.store.values import StoredResource
+from gateway.store.values import AnyResource, FilledResource, StoredResource
 from mappers.facts import Fact, Refusal
 
 __all__ = ["Contents", "Entry", "Remembered", "entry_of", "name_of", "pack", "unpack"]
@@ -75,6 +75,11 @@ class Contents:
         """About how much memory this takes."""
         return sum(map(len, self._packed)) + _ENTRY_BYTES * len(self._entries) + 8 * len(self._halves or ())
 
+    @property
+    def is_empty(self) -> bool:
+        """Say whether nothing is held."""
+        return not (self._packed or self._entries or self._halves)
+
     def lighten(self) -> None:
         """Keep half a hash of each name, and forget all else."""
         names = [entry.name for packed in self._packed for entry in unpack(packed)] + list(self._entries)
@@ -119,15 +124,18 @@ class Contents:
         self._entries[entry.name] = entry
 
 
-def entry_of(resource: StoredResource) -> Entry:
+def entry_of(resource: AnyResource) -> Entry:
     """Make the entry of a resource."""
+    name, version = name_of(resource.source, resource.key), resource.fingerprint()[:_HASH_BYTES]
+    if isinstance(resource, FilledResource):
+        return Entry(name, version, resource.filled.form.facts, resource.filled.form.refusals)
     facts = refusals = 0
     for outcome in resource.outcomes:
         if isinstance(outcome, Fact):
             facts += 1
         elif isinstance(outcome, Refusal):
             refusals += 1
-    return Entry(name_of(resource.source, resource.key), resource.fingerprint()[:_HASH_BYTES], facts, refusals)
+    return Entry(name, version, facts, refusals)
 
 
 def name_of(source: str, key: str) -> bytes:

@@ -10,17 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import Connection, bindparam, func, insert, update
 from sqlmodel import Session, col, select
 
 from gateway.store.audited import Events, Work
 from gateway.store.merging import Merging
 from gateway.store.owners import batches
 from gateway.store.people import Told, person_place
-from gateway.store.tables import PatientLinkRow, PersonRow, PersonTokenRow, TwinRow
+from gateway.store.tables import IdentityRow, LikenessRow, PatientLinkRow, PersonRow, PersonTokenRow, TwinRow
 from mappers.identity import Person
 
 __all__ = ["Enrolling", "Roll"]
@@ -30,6 +31,13 @@ _LINKS: Any = select(PatientLinkRow.patient, PatientLinkRow.twin, PatientLinkRow
     col(PatientLinkRow.patient).in_(_names)
 )
 _TOKENS: Any = select(PersonTokenRow.token, PersonTokenRow.twin).where(col(PersonTokenRow.token).in_(_names))
+_KEYS: Any = select(LikenessRow.key, LikenessRow.twin).where(col(LikenessRow.key).in_(_names))
+_PAIRS: Any = select(IdentityRow.one, IdentityRow.other).where(
+    col(IdentityRow.one).in_(_names) | col(IdentityRow.other).in_(_names)
+)
+_PARTED: Any = select(IdentityRow.one, IdentityRow.other).where(IdentityRow.state == "parted")
+_PEOPLE: Any = select(func.count()).select_from(TwinRow)
+_LEADS_NOWHERE = 64  # twins, from which on what they have in common (a telephone of the house) says nothing
 _TOLD: Any = select(PersonRow.twin, PersonRow.patient).where(
     col(PersonRow.source) == bindparam("of_source"), col(PersonRow.patient).in_(_names)
 )
@@ -59,8 +67,10 @@ class Roll:
     now: datetime
     names: dict[str, str]
     tokens: dict[str, list[str]]
+    keys: dict[str, list[bytes]]
     links: dict[str, tuple[str, bool]] = field(default_factory=dict)
     twins: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    like: dict[bytes, set[str]] = field(default_factory=lambda: defaultdict(set))
     told: set[tuple[str, str]] = field(default_factory=set)
     persons: dict[str, Told] = field(default_factory=dict)
     fresh: dict[str, Told] = field(default_factory=lambda: defaultdict(dict))
@@ -77,10 +87,31 @@ class Roll:
             self.persons[twin] = self.store.told_of(twin) | self.fresh.pop(twin, {})
         return tuple(self.persons[twin].values())
 
+    @cached_property
+    def people(self) -> int:
+        """How many twins are known before anybody is put down here."""
+        return int(self.work.session.connection().scalar(_PEOPLE) or 0)
+
+    @cached_property
+    def _parted(self) -> set[frozenset[str]]:
+        return {frozenset(pair) for pair in self.work.session.connection().execute(_PARTED)}
+
+    def are_parted(self, one: str, other: str) -> bool:
+        """Say whether somebody decided that two twins are two people."""
+        return frozenset((one, other)) in self._parted
+
     def alike(self, patient: str) -> list[tuple[str, tuple[Person, ...]]]:
-        """Find the twins that share a token with a patient, each with all that its sources say of the person."""
+        """Find the twins that share a token or key with a patient, with all that is said of each."""
+        return [(twin, self.persons_of(twin)) for twin in sorted(self.led_to(patient))]
+
+    def led_to(self, patient: str) -> set[str]:
+        """Name the twins that share a token or key with a patient."""
         twins = {twin for token in self.tokens[patient] for twin in self.twins.get(token, ())}
-        return [(twin, self.persons_of(twin)) for twin in sorted(twins)]
+        for key in self.keys[patient]:
+            found = self.like.get(key, ())
+            if len(found) <= _LEADS_NOWHERE:
+                twins.update(found)
+        return twins
 
     def new_twin(self) -> str:
         """Make an empty twin with a key of its own, and return its id."""
@@ -113,6 +144,23 @@ class Roll:
             if twin not in self.twins[token]:
                 self.twins[token].add(twin)
                 self.rows["tokens"].append({"token": token, "twin": twin})
+        for key in self.keys[patient]:
+            if twin not in self.like[key]:
+                self.like[key].add(twin)
+                self.rows["keys"].append({"key": key, "twin": twin})
+
+    def is_news(self, patient: str) -> bool:
+        """Say whether a known patient is told of as they never were: there is somebody to compare them with anew."""
+        twin, _ = self.links.get(self.names[patient], ("", False))
+        fresh = any(twin not in self.like.get(key, ()) for key in self.keys[patient])
+        return bool(twin) and (fresh or any(twin not in self.twins.get(each, ()) for each in self.tokens[patient]))
+
+    def suspect(self, one: str, other: str) -> None:
+        """Put down that two twins may be one person, for somebody to decide; nothing where that was put down before."""
+        first, second = sorted((one, other))
+        row = {"one": first, "other": second, "state": "possible", "since": self.now}
+        if row not in self.rows["possible"]:
+            self.rows["possible"].append(row)
 
     def record(self, events: Events) -> None:
         """Add events that describe what is put down."""
@@ -123,22 +171,35 @@ class Enrolling(Merging):
     """Opens the roll of some patients of a source."""
 
     @contextmanager
-    def enrol(self, source: str, patients: Mapping[str, Iterable[str]], now: datetime) -> Iterator[Roll]:
+    def enrol(
+        self,
+        source: str,
+        patients: Mapping[str, Iterable[str]],
+        now: datetime,
+        *,
+        keys: Mapping[str, Iterable[str]] | None = None,
+        tenant: str = "",
+    ) -> Iterator[Roll]:
         """Open the roll of patients, given with the tokens of each; what is put down is written when this ends.
+
+        `keys` are those of `mappers.matching.search_keys`. Nobody of another tenant is found.
 
         It is a transaction, or a part of the one that it is called in.
         """
         with self.transaction() as work:
             session = work.session
             session.flush()  # what was linked in this very transaction counts
+            self.set_tenant(source, tenant)
             names = {patient: self._patient(source, patient) for patient in patients}
-            tokens = {
-                patient: sorted({self._blind.of("person", token) for token in each})
-                for patient, each in patients.items()
-            }
-            roll = Roll(self, work, source, now, names, tokens)
+            tokens = {patient: sorted(self._tokens(tenant, each)) for patient, each in patients.items()}
+            likely = {patient: sorted(self._keys(tenant, (keys or {}).get(patient, ()))) for patient in patients}
+            roll = Roll(self, work, source, now, names, tokens, likely)
             _read(session, roll)
-            self._open_keys(session, {twin for twin, _ in roll.links.values()})
+            known = {twin for twin, _ in roll.links.values()}
+            asked = [each for each in patients if names[each] not in roll.links or roll.is_news(each)]
+            alike = {twin for patient in asked for twin in roll.led_to(patient)}
+            self._open_keys(session, known | alike)
+            roll.persons.update(self._told_of_all(session, alike))
             yield roll
             _write(session, roll)
 
@@ -167,10 +228,14 @@ def _read(session: Session, roll: Roll) -> None:
     for names in batches({token for each in roll.tokens.values() for token in each}):
         for token, twin in connection.execute(_TOKENS, {"names": names}):
             roll.twins[token].add(twin)
+    for keys in batches({key for each in roll.keys.values() for key in each}):
+        for key, twin in connection.execute(_KEYS, {"names": keys}):
+            roll.like[key].add(twin)
 
 
 def _write(session: Session, roll: Roll) -> None:
     connection = session.connection()
+    _drop_known(connection, roll.rows["possible"])
     for name, statement in (
         ("twins", insert(TwinRow)),
         ("links", insert(PatientLinkRow)),
@@ -178,7 +243,17 @@ def _write(session: Session, roll: Roll) -> None:
         ("persons", insert(PersonRow)),
         ("tell", _TELL),
         ("tokens", insert(PersonTokenRow)),
+        ("keys", insert(LikenessRow)),
+        ("possible", insert(IdentityRow)),
     ):
         if rows := roll.rows[name]:
             connection.execute(statement, rows)
     session.expire_all()  # what this transaction read before is not true any more
+
+
+def _drop_known(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """Leave out the pairs of which something was put down before: what a person decided stands."""
+    known: set[frozenset[str]] = set()
+    for names in batches({twin for row in rows for twin in (row["one"], row["other"])}):
+        known.update(frozenset(pair) for pair in connection.execute(_PAIRS, {"names": names}))
+    rows[:] = [row for row in rows if {row["one"], row["other"]} not in known]

@@ -83,6 +83,11 @@ class History(Blocks):
             key = self._source(session, row).key
         return _latest(layer for block in found for layer in open_layers(key, block))[0]
 
+    def sources(self) -> list[str]:
+        """Name the sources that something was stored of."""
+        with self._reading() as session:
+            return list(session.exec(select(SourceKeyRow.source).order_by(SourceKeyRow.source)).all())
+
     def refusals(self, source: str | None = None, reason: str | None = None) -> Iterator[ListedRefusal]:
         """Walk all current refusals, of one source or for one reason where told; one twin is opened at a time."""
         for twin in self._twins_with_refusals(source):
@@ -92,6 +97,14 @@ class History(Blocks):
         for name in names:
             if source in (None, name):
                 yield from _listed(None, self.unlinked(name), source, reason)
+
+    def refused_resources(self, source: str | None = None) -> Iterator[StoredResource]:
+        """Walk the current resources that have refusals, of one source where told; one twin is opened at a time."""
+        for twin in self._twins_with_refusals(source):
+            yield from _refused(self.twin_record(twin).resources, source)
+        for name in self.sources():
+            if source in (None, name):
+                yield from _refused(self.unlinked(name), source)
 
     def _twins_with_refusals(self, source: str | None) -> list[str]:
         statement = select(TwinSourceRow.twin).where(TwinSourceRow.refusals > 0).distinct().order_by(TwinSourceRow.twin)
@@ -110,6 +123,10 @@ def _latest(layers: Iterable[Layer]) -> tuple[tuple[StoredResource, ...], tuple[
         count += not resource.ended
     last = current.values()
     return tuple(r for r in last if not r.ended), tuple(r for r in last if r.retracted), count
+
+
+def _refused(resources: Iterable[StoredResource], source: str | None) -> Iterator[StoredResource]:
+    return (one for one in resources if source in (None, one.source) and any(one.refusals))
 
 
 def _listed(

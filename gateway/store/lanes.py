@@ -21,7 +21,7 @@ from gateway.store.compaction import EVERY, compact
 from gateway.store.contents import name_of
 from gateway.store.retracting import Retracting
 from gateway.store.tables import ArrivalRow, AttentionRow, BlockRow, PageRow, PullRow, StreamMemoRow
-from gateway.store.values import Changes, Pull, StoredResource
+from gateway.store.values import AnyResource, Changes, Pull, StoredResource
 from gateway.stream.delivery import Delivery
 from security.vault import Place
 
@@ -141,8 +141,8 @@ class Lanes(Retracting):
         self,
         source: str,
         numbers: Sequence[int],
-        writes: Mapping[str, Sequence[StoredResource]],
-        unlinked: Sequence[StoredResource],
+        writes: Mapping[str, Sequence[AnyResource]],
+        unlinked: Sequence[AnyResource],
         counts: Mapping[str, Any],
         *,
         now: datetime,
@@ -166,11 +166,14 @@ class Lanes(Retracting):
             for twin, version in changes.twins.items():
                 if version % EVERY == 0:
                     compact(session, self._twin_key(session, twin), BlockRow.twin == twin)
-                if not connection.execute(_WANTS, {"of_twin": twin, "new_version": version}).rowcount:
-                    connection.execute(insert(AttentionRow), {"twin": twin, "version": version})
+                self._want_attention(session, twin, version)
             if unlinked and (home := self._home(session, source)).version % EVERY == 0:
                 compact(session, home.key, col(BlockRow.twin).is_(None), BlockRow.source == source)
             return changes
+
+    def _want_attention(self, session: Session, twin: str, version: int) -> None:
+        if not session.connection().execute(_WANTS, {"of_twin": twin, "new_version": version}).rowcount:
+            session.connection().execute(insert(AttentionRow), {"twin": twin, "version": version})
 
     def compact(self, twin: str, events: Events = ()) -> None:
         """Merge the small blocks of a twin into larger ones, where there are many; whatever is read stays the same."""

@@ -16,18 +16,18 @@ import msgspec
 from sqlalchemy import Select, literal, select
 from sqlmodel import Session, col
 
+from gateway.store.columns import unpack_resources
 from gateway.store.tables import BlockRow
 from gateway.store.values import StoredResource
 from security.vault import Place, SealingKey
 
 __all__ = ["Block", "Layer", "block_place", "blocks", "open_contents", "open_layers", "pack_layers", "read_resources"]
 
-_resources = msgspec.msgpack.Decoder(tuple[StoredResource, ...])
 _encoder = msgspec.msgpack.Encoder()
 
 
 class Layer(msgspec.Struct, frozen=True, array_like=True):
-    """What one version brought, or a part of it; `packed` is a msgpack array of `StoredResource`."""
+    """What one version brought, or a part of it; `packed` is what `gateway.store.columns` writes."""
 
     version: int
     created: datetime
@@ -37,7 +37,7 @@ class Layer(msgspec.Struct, frozen=True, array_like=True):
     @property
     def resources(self) -> tuple[StoredResource, ...]:
         """Read the resources."""
-        return _resources.decode(self.packed)
+        return unpack_resources(self.packed)
 
 
 _layers = msgspec.msgpack.Decoder(tuple[Layer, ...])

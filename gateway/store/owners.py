@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import bindparam
@@ -18,6 +18,7 @@ from security.vault import SealingKey, WrappedKey
 
 __all__ = ["Owner", "Owners", "batches"]
 
+_Name = TypeVar("_Name", str, bytes)
 _AT_ONCE = 5_000  # names in one statement; SQLite takes 32,766
 
 
@@ -96,7 +97,7 @@ class Owners(Audited):
             session.flush()
 
 
-def batches(names: Iterable[str]) -> Iterator[list[str]]:
+def batches(names: Iterable[_Name]) -> Iterator[list[_Name]]:
     """Cut names into lists that one statement takes."""
     every = list(names)
     return (every[at : at + _AT_ONCE] for at in range(0, len(every), _AT_ONCE))

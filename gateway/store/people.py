@@ -11,11 +11,19 @@ from sqlalchemy import bindparam, func
 from sqlmodel import Session, col, select
 
 from gateway.store.audited import Events
-from gateway.store.owners import Owners
-from gateway.store.tables import PatientLinkRow, PersonRow, PersonTokenRow, TwinRow, TwinSourceRow
+from gateway.store.owners import Owners, batches
+from gateway.store.tables import (
+    LikenessRow,
+    MetaRow,
+    PatientLinkRow,
+    PersonRow,
+    PersonTokenRow,
+    TwinRow,
+    TwinSourceRow,
+)
 from gateway.store.values import TwinSummary
 from mappers.identity import Person
-from security.errors import Misuse, UnknownName
+from security.errors import BadSettings, Misuse, UnknownName
 from security.vault import Place
 
 __all__ = ["People", "Told", "person_place"]
@@ -27,6 +35,11 @@ _read_person = msgspec.msgpack.Decoder(Person)
 _VERSION: Any = select(TwinRow.version).where(col(TwinRow.id) == bindparam("of_twin"))
 _LINK: Any = select(PatientLinkRow.twin).where(
     col(PatientLinkRow.patient) == bindparam("of_patient"), col(PatientLinkRow.ended).is_not(True)
+)
+_PERSONS: Any = (
+    select(PersonRow.twin, PersonRow.source, PersonRow.patient, PersonRow.sealed)
+    .where(col(PersonRow.twin).in_(bindparam("names", expanding=True)))
+    .order_by(PersonRow.twin, PersonRow.source, PersonRow.patient)
 )
 _SHOWN = 10  # how many known ids an error names
 
@@ -41,11 +54,20 @@ class People(Owners):
             return self._make_twin(work.session, now)
 
     def link_person(
-        self, twin: str, person: Person, source: str, patient: str, tokens: Iterable[str], *, events: Events = ()
+        self,
+        twin: str,
+        person: Person,
+        source: str,
+        patient: str,
+        tokens: Iterable[str],
+        *,
+        keys: Iterable[str] = (),
+        events: Events = (),
     ) -> None:
         """Note that a patient of a source (a reference within it) is this twin, what it says of them, and their tokens.
 
-        What the same source said before is replaced; earlier tokens still lead here. A patient whom the source had
+        What the same source said before is replaced; earlier tokens still lead here. `keys` lead to those who resemble
+        them (`mappers.matching.search_keys`). A patient whom the source had
         deleted is there again. Refuses with a `ValueError` a patient who is linked to another twin already.
         """
         name = self._patient(source, patient)
@@ -62,12 +84,36 @@ class People(Owners):
                 session.add(link)
             sealed = key.seal(msgspec.msgpack.encode(person), person_place(source, name))
             session.merge(PersonRow(twin=twin, source=source, patient=name, sealed=sealed))
-            for token in sorted({self._blind.of("person", token) for token in tokens}):
+            tenant = self.tenant_of(source)
+            for token in sorted(self._tokens(tenant, tokens)):
                 session.merge(PersonTokenRow(token=token, twin=twin))
+            for key_of in sorted(self._keys(tenant, keys)):
+                session.merge(LikenessRow(key=key_of, twin=twin))
 
-    def find_twins(self, tokens: Iterable[str]) -> list[tuple[str, tuple[Person, ...]]]:
-        """Find the twins that share a token with somebody, each with all that its sources say of the person."""
-        blind = [self._blind.of("person", token) for token in tokens]
+    def tenant_of(self, source: str) -> str:
+        """Say whose patients those of a source are: nobody is found for a patient of another tenant."""
+        with self._reading() as session:
+            row = session.get(MetaRow, _tenant(source))
+            return row.value if row else ""
+
+    def set_tenant(self, source: str, tenant: str) -> None:
+        """Say it once, before patients of the source came. Raises `BadSettings` where it was another one."""
+        with self.transaction() as work:
+            row = work.session.get(MetaRow, _tenant(source))
+            known = select(PatientLinkRow.patient).where(PatientLinkRow.source == source).limit(1)
+            is_new = row is None and work.session.exec(known).first() is None
+            if not is_new and (row.value if row else "") != tenant:
+                raise BadSettings(
+                    f"The tenant of source {source} cannot be changed: its patients were compared as another one's.",
+                    hint="Put the old tenant back, or pull it under another name (or into another --home).",
+                )
+            if row is None and tenant:
+                work.session.add(MetaRow(name=_tenant(source), value=tenant))
+                work.session.flush()
+
+    def find_twins(self, tokens: Iterable[str], tenant: str = "") -> list[tuple[str, tuple[Person, ...]]]:
+        """Find the twins of a tenant that share a token with somebody, with all that is said of each."""
+        blind = self._tokens(tenant, tokens)
         with self._reading() as session:
             found = select(PersonTokenRow.twin).where(col(PersonTokenRow.token).in_(blind)).distinct()
             twins = session.exec(found.order_by(PersonTokenRow.twin)).all()
@@ -122,17 +168,32 @@ class People(Owners):
 
     def _told(self, session: Session, twin: str) -> Told:
         """Open what is told of a twin, by source and hashed patient."""
-        key = self._twin_key(session, twin)
-        rows = session.exec(
-            select(PersonRow).where(PersonRow.twin == twin).order_by(PersonRow.source, PersonRow.patient)
-        ).all()
-        return {
-            (row.source, row.patient): _read_person.decode(key.open(row.sealed, person_place(row.source, row.patient)))
-            for row in rows
-        }
+        self._twin_key(session, twin)  # a stranger is a mistake of ours
+        return self._told_of_all(session, [twin])[twin]
+
+    def _told_of_all(self, session: Session, twins: Iterable[str]) -> dict[str, Told]:
+        """Open what is told of some twins, in few statements."""
+        found: dict[str, Told] = {twin: {} for twin in twins}
+        for names in batches(found):
+            for twin, source, patient, sealed in session.connection().execute(_PERSONS, {"names": names}):
+                place = person_place(source, patient)
+                opened = self._twin_key(session, twin).open(sealed, place)
+                found[twin][source, patient] = _read_person.decode(opened)
+        return found
+
+    def _tokens(self, tenant: str, tokens: Iterable[str]) -> set[str]:
+        kind = f"person of {tenant}" if tenant else "person"
+        return {self._blind.of(kind, token) for token in tokens}
+
+    def _keys(self, tenant: str, keys: Iterable[str]) -> set[bytes]:
+        return {self._blind.brief(f"person of {tenant}", key) for key in keys}
 
     def _patient(self, source: str, patient: str) -> str:
         return self._blind.of(f"patient of {source}", patient)
+
+
+def _tenant(source: str) -> str:
+    return f"tenant of {source}"
 
 
 def person_place(source: str, patient: str) -> Place:

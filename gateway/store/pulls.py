@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -112,7 +112,9 @@ class Pulls(Owners):
             work.session.add(row)
             return self._pull(work.session, row)
 
-    def landed_pages(self, pull: Pull, *, only_unmapped: bool = False) -> Iterator[Page]:
+    def landed_pages(
+        self, pull: Pull, *, only_unmapped: bool = False, leaving_out: Collection[int] = ()
+    ) -> Iterator[Page]:
         """Walk the landed pages in order, one opened at a time, so that a large pull needs little memory."""
         with self._reading() as session:
             statement = select(PageRow.number).where(PageRow.pull == pull.id).order_by(col(PageRow.number))
@@ -121,6 +123,8 @@ class Pulls(Owners):
             numbers = session.exec(statement).all()
             key = self._source_key(session, pull.source)
         for number in numbers:
+            if number in leaving_out:
+                continue
             with self._reading() as session:
                 sealed = session.exec(
                     select(PageRow.sealed).where(PageRow.pull == pull.id, PageRow.number == number)

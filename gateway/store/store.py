@@ -12,9 +12,9 @@ from sqlalchemy import Connection, insert, inspect, text
 from sqlmodel import Session, SQLModel
 
 from gateway.store.database import faults, open_engine
-from gateway.store.enrolling import Enrolling
-from gateway.store.lanes import Lanes
+from gateway.store.identities import Identities
 from gateway.store.outbox import Outbox
+from gateway.store.remapping import Remapping
 from gateway.store.runs import Runs
 from gateway.store.states import States
 from gateway.store.tables import COLUMNS, SCHEMA, TRIGGERS, ArrivalRow, MetaRow
@@ -27,13 +27,13 @@ __all__ = ["Store"]
 _ARRIVAL = "arrival"  # until schema 2
 
 
-class Store(Lanes, Enrolling, Runs, States, Outbox):
+class Store(Remapping, Identities, Runs, States, Outbox):
     """Pulls, twins, runs, deliveries and the audit log of one installation.
 
-    Its parts: `pulls` and `blocks` write what is asked of EHRs, `lanes` what comes by itself, `people`, `merging` and
-    `enrolling` know who it is about, `history` reads it, `retracting` ends it, `runs`, `states` and `outbox` keep what
-    we make of it, `audited` records it all. A write takes the events that describe it, and is durable together with
-    them when its method returns.
+    Its parts: `pulls` and `blocks` write what is asked of EHRs, `lanes` what comes by itself, `people`, `merging`,
+    `enrolling` and `identities` know who it is about, `history` reads it, `retracting` ends it, `remapping` understands
+    it anew, `runs`, `states` and `outbox` keep what we make of it, `audited` records it all. A write takes the events
+    that describe it, and is durable together with them when its method returns.
     """
 
     @classmethod

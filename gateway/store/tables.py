@@ -24,7 +24,9 @@ __all__ = [
     "AuditStateRow",
     "BlockRow",
     "CheckpointRow",
+    "IdentityRow",
     "Instant",
+    "LikenessRow",
     "MetaRow",
     "OutboxRow",
     "PageRow",
@@ -40,13 +42,14 @@ __all__ = [
     "TwinSourceRow",
 ]
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of these tables; a store with a higher one was written by a newer fhirtwin.
 
 1: the first. 2: adds tables only (`state`, `arrival`, `stream_memo`, `attention`), so that a store of 1 becomes one of
 2 by making them. 3: adds the columns `COLUMNS`, which may be empty; `arrived` takes the place of `arrival`, whose keys
 were text. 4: ends of resources (`StoredResource.retracted`), which an older release would show as resources; adds the
-columns of `patient_link`, which may be empty.
+columns of `patient_link`, which may be empty. 5: blocks in columns (gateway.store.columns), which an older release
+cannot read; adds the tables `likeness` and `identity`.
 """
 
 COLUMNS = {
@@ -155,6 +158,34 @@ class PersonTokenRow(SQLModel, table=True):
 
     token: str = Field(primary_key=True)
     twin: str = Field(primary_key=True, foreign_key="twin.id")
+
+
+class LikenessRow(SQLModel, table=True):
+    """A short keyed hash by which somebody may be found who resembles a person; chance may let two tokens meet."""
+
+    __tablename__: ClassVar[str] = "likeness"
+    __table_args__: ClassVar[dict[str, bool]] = {"sqlite_with_rowid": False}
+
+    key: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    twin: str = Field(primary_key=True, foreign_key="twin.id")
+
+
+class IdentityRow(SQLModel, table=True):
+    """Two twins who may be one person, and what a person decided of them.
+
+    `state` is "possible", "joined" (what `other` held is `one`'s) or "parted". `sealed` tells with the key of `one` who
+    belonged where when it was decided, and what is to be done to undo it.
+    """
+
+    __tablename__: ClassVar[str] = "identity"
+
+    number: int | None = Field(default=None, primary_key=True)
+    one: str = Field(foreign_key="twin.id", index=True)
+    other: str = Field(foreign_key="twin.id", index=True)
+    state: str
+    since: datetime = Field(sa_type=Instant)
+    decided: datetime | None = Field(default=None, sa_type=Instant)
+    sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
 
 
 class PersonRow(SQLModel, table=True):

@@ -11,13 +11,18 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.pull.page import Certificate, Why
+from gateway.store.standing import settled
+from mappers.duplicates import Settled
 from mappers.facts import Fact, Outcome, Refusal
+from mappers.forms import Filled, meaning_of
 
 __all__ = [
+    "AnyResource",
     "AuditEntry",
     "Changes",
     "Delivery",
     "DeliveryState",
+    "FilledResource",
     "ListedRefusal",
     "Pull",
     "PullState",
@@ -84,32 +89,61 @@ class StoredResource(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         The second matters where the bytes stay and their meaning does not: the mapping was corrected, or a Medication
         that they refer to changed. Where the resource stood (file, entry) makes no difference.
         """
-        meaning = [_meaning(outcome) for outcome in self.outcomes]
-        told = (self.moved, meaning, self.retracted) if self.retracted else (self.moved, meaning)
+        if not self.ended:
+            return _sha256(self.raw + meaning_of(self.outcomes)).digest()
+        told = (self.moved, (), self.retracted) if self.retracted else (self.moved, ())
         return _sha256(_sha256(self.raw).digest() + _fingerprint.encode(told)).digest()
 
 
-def _meaning(outcome: Outcome) -> tuple[object, ...]:
-    if isinstance(outcome, Fact):
-        o = outcome
-        when, until = o.when and o.when.text, o.until and o.until.text
-        return (
-            o.mapping,
-            o.kind,
-            o.name,
-            o.code,
-            o.value,
-            when,
-            until,
-            o.status,
-            o.text,
-            o.said,
-            o.original,
-            o.period_ms,
-        )
-    if isinstance(outcome, Refusal):
-        return outcome.reason, outcome.origin.path, outcome.said
-    return (outcome.target,)
+class FilledResource(msgspec.Struct, frozen=True, gc=False):
+    """One resource as received that was mapped by a form: a `StoredResource`, in a tenth of the time.
+
+    It is never an end.
+    """
+
+    filled: Filled
+    raw: bytes
+    full_url: str = ""
+    place: str = ""
+
+    @property
+    def source(self) -> str:
+        """The source that it came from."""
+        return self.filled.form.source
+
+    @property
+    def key(self) -> str:
+        """Name the resource within its source."""
+        return self.filled.key
+
+    @property
+    def fhir_version(self) -> str:
+        """The FHIR version that it was read in."""
+        return self.filled.form.fhir_version
+
+    @property
+    def ended(self) -> bool:
+        """Say that it is a version of a resource."""
+        return False
+
+    @property
+    def retracted(self) -> str:
+        """Say that it is no end."""
+        return ""
+
+    def fingerprint(self) -> bytes:
+        """Hash what makes this version of the resource, as `StoredResource.fingerprint` does."""
+        hashed = _sha256(self.raw)
+        hashed.update(self.filled.meaning())
+        return hashed.digest()
+
+    def stored(self) -> StoredResource:
+        """Write it out."""
+        outcomes, form = tuple(self.filled.outcomes(self.place)), self.filled.form
+        return StoredResource(form.source, self.key, form.fhir_version, self.raw, outcomes, self.full_url, self.place)
+
+
+AnyResource = StoredResource | FilledResource
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +211,19 @@ class TwinRecord:
     history: int
     as_of: datetime | None = None
     retracted: tuple[StoredResource, ...] = ()
+    _settled: list[Settled] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def settled(self) -> Settled:
+        """Say what holds of what the resources tell, each statement once (`mappers.duplicates`); it is made once."""
+        if not self._settled:
+            self._settled.append(settled(self.resources))
+        return self._settled[0]
 
     @property
     def facts(self) -> Iterator[Fact]:
-        """Walk all current facts."""
-        return (fact for resource in self.resources for fact in resource.facts)
+        """Walk all current facts that hold, each once; `also` says where else it is told."""
+        return iter(self.settled.facts)
 
     @property
     def refusals(self) -> Iterator[Refusal]:

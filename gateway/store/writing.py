@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import bindparam, insert, update
 from sqlmodel import Session, col
 
+from gateway.store.columns import pack_resources
 from gateway.store.contents import Contents, Entry, entry_of, pack
 from gateway.store.layers import block_place
 from gateway.store.owners import Owner
 from gateway.store.tables import BlockRow, TwinRow, TwinSourceRow
-from gateway.store.values import StoredResource
+from gateway.store.values import AnyResource
 
 __all__ = ["Fresh", "Writing", "pick_fresh"]
 
@@ -33,31 +33,32 @@ _COUNTS = (
     .where(col(TwinSourceRow.twin) == bindparam("of_twin"), col(TwinSourceRow.source) == bindparam("of_source"))
     .values({name: bindparam(f"new_{name}") for name in ("resources", "facts", "refusals")})
 )
-_encoder = msgspec.msgpack.Encoder()
 
 
 class Fresh(NamedTuple):
     """A resource that has to be stored, its entry, and the entry that it replaces."""
 
-    resource: StoredResource
+    resource: AnyResource
     entry: Entry
     before: Entry | None
 
 
-def pick_fresh(resources: Iterable[StoredResource], held: Contents) -> list[Fresh]:
+def pick_fresh(resources: Iterable[AnyResource], held: Contents) -> list[Fresh]:
     """Pick the resources that are new or other than what is held, and note them in `held`.
 
     What is not there, or ended before, is not ended again.
     """
     fresh = []
+    is_new, noted = held.is_empty, set[bytes]()
     stated = [(resource, entry_of(resource)) for resource in resources]
     held.expect([entry.name for _, entry in stated])
     for resource, entry in stated:
-        before = held.get(entry.name)
-        if resource.ended and (before is None or before.ended):
+        before = None if is_new and entry.name not in noted else held.get(entry.name)
+        if (before is None or before.ended) and resource.ended:
             continue
         if before is None or before.version != entry.version:
             held.note(entry)
+            noted.add(entry.name)
             fresh.append(Fresh(resource, entry, before))
     return fresh
 
@@ -78,7 +79,7 @@ class Writing:
         """Add the next version of an owner, in blocks of about a megabyte; `twin` is `None` for a source."""
         version, key = owner.version + 1, owner.key
         for part in _parts(fresh):
-            contents, body = pack(f.entry for f in part), _encoder.encode([f.resource for f in part])
+            contents, body = pack(f.entry for f in part), pack_resources([f.resource for f in part])
             number = self.next_id
             self.next_id += 1
             block = {
@@ -95,14 +96,17 @@ class Writing:
         if twin is not None:
             self.twins.append({"of_twin": twin, "new_version": version, "new_updated": self.now})
 
-    def add_counts(self, twin: str, so_far: tuple[int, int, int] | None, fresh: Sequence[Fresh]) -> None:
-        """Bring up to date how much of a twin this source gave: resources, facts and refusals that are current."""
+    def add_counts(self, twin: str, so_far: tuple[int, int, int] | None, fresh: Sequence[Fresh], ended: int) -> None:
+        """Bring up to date how much of a twin this source gave: resources, facts and refusals that are current.
+
+        Of the fresh ones, so many are ends.
+        """
         resources, facts, refusals = so_far or (0, 0, 0)
         replaced = [f.before for f in fresh if f.before is not None]
         row = {
             "twin": twin,
             "source": self.source,
-            "resources": resources + sum(not f.resource.ended for f in fresh) - sum(not r.ended for r in replaced),
+            "resources": resources + len(fresh) - ended - sum(not r.ended for r in replaced),
             "facts": facts + sum(f.entry.facts for f in fresh) - sum(before.facts for before in replaced),
             "refusals": refusals + sum(f.entry.refusals for f in fresh) - sum(before.refusals for before in replaced),
         }

@@ -15,16 +15,15 @@ from gateway.census import Census
 from gateway.home import Home, now
 from gateway.ingest import recorded, understand
 from gateway.pull.page import Entry, Page
+from gateway.recalled import recall
 from gateway.store import StoredResource
 from gateway.stream.delivery import Delivery
 from mappers import read_json, references_of
 from mappers.ledger import Ledger
-from mappers.resources import as_link
 
 __all__ = ["Waiting", "map_again", "note_missing", "recall", "waiting_for", "who_waits"]
 
 _MISSING = "unresolved-reference"
-_UNUSED = "unused-link"
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -32,21 +31,6 @@ class Waiting(msgspec.Struct, frozen=True):
 
     twin: str
     key: str
-
-
-def recall(home: Home, census: Census) -> list[StoredResource]:
-    """Fetch what resources refer to and what came in earlier deliveries or pulls (a Medication).
-
-    Returns those that nothing had used so far, as the links that they have become.
-    """
-    wanted = [name for name in census.users if name not in census.linked]
-    used = []
-    for key, stored in home.store.held(None, census.source, wanted).items():
-        census.linked[key] = read_json(stored.raw)
-        if unused := next((r for r in stored.refusals if r.reason == _UNUSED), None):
-            link = as_link(unused.origin, census.users[key])
-            used.append(msgspec.structs.replace(stored, outcomes=(link,)))
-    return used
 
 
 def waiting_for(home: Home, census: Census) -> dict[str, list[Waiting]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.pull.bundle import NotReadError, read_bundle, read_head
 from gateway.pull.page import Entry
-from gateway.stream.resources import deletion
+from gateway.stream.resources import deletion, read_array
 
 __all__ = ["Body", "read_body"]
 
@@ -20,7 +20,7 @@ class Body:
 
 
 def read_body(data: bytes, *, is_lines: bool, version: str = "") -> Body:
-    """Cut one resource, a Bundle of any type, or NDJSON. A bad entry or line costs only itself.
+    """Cut one resource or data point, a Bundle of any type, an array, or NDJSON. A bad one costs only itself.
 
     Raises `NotReadError` where it is none of these.
     """
@@ -29,8 +29,11 @@ def read_body(data: bytes, *, is_lines: bool, version: str = "") -> Body:
         if not lines:
             raise NotReadError("not-fhir")
         return Body(tuple(_entry(line, version=version) for line in lines))
-    if read_head(data).resourceType != "Bundle":
-        return Body((Entry(data.strip(), version=version),))
+    if data.lstrip()[:1] == b"[":
+        return Body(tuple(_entry(each, version=version) for each in read_array(data)))
+    head = read_head(data)
+    if head.resourceType != "Bundle":
+        return Body((Entry(data.strip(), version=head.version or version),))
     items = read_bundle(data).entry
     entries = []
     for item in items:
@@ -43,7 +46,7 @@ def read_body(data: bytes, *, is_lines: bool, version: str = "") -> Body:
 
 def _entry(raw: bytes, *, full_url: str = "", version: str = "") -> Entry:
     try:
-        read_head(raw)
+        head = read_head(raw)
     except NotReadError as error:
         return Entry(raw, full_url, problem=error.reason, version=version)
-    return Entry(raw, full_url, version=version)
+    return Entry(raw, full_url, version=head.version or version)

@@ -48,6 +48,7 @@ class Inbox:
     def __init__(self, home: Home, hub: Hub, tell: Tell, limits: Mapping[str, int]) -> None:
         self._home, self._hub, self._tell, self._limits = home, hub, tell, limits
         self.attention = Attention(home, hub, tell)
+        self._problems = home.codes.problems  # those that were told
         self.counts: Counter[str] = Counter()
         self._sources = [*dict.fromkeys([*limits, *home.store.lanes()])]
         self._waiting = {source: home.store.waiting(source) for source in self._sources}
@@ -201,6 +202,9 @@ class Inbox:
         refused = f", {count.refused} refused" if count.refused else ""
         said = f"{count.resources} resources, {count.facts} facts, {count.links} links{refused}"
         self._tell("mapped", f"{mapped.source}: {from_where}: {said}", counts)
+        if (problems := self._home.codes.problems) and problems is not self._problems:
+            self._tell("fault", f"{problems[0]} The tables of before go on.", {"mistakes": len(problems)})
+        self._problems = problems
         for twin, version in mapped.changed.items():
             self._hub.publish("twin", {"id": twin, "version": version})
         self.attention.want(mapped.changed)

@@ -23,6 +23,7 @@ from gateway.store import StoredResource
 from gateway.stream.awaited import map_again, note_missing, recall, waiting_for
 from gateway.stream.version import Version, version_of
 from mappers import MAPPING, Unreadable, read_json, subject_of
+from mappers.codes import Codes
 from mappers.identity import Person, read_person
 from mappers.ledger import Ledger
 
@@ -145,7 +146,9 @@ def _is_outdated_patient(home: Home, source: str, one: _Occurrence) -> bool:
         return False
     twin = home.store.twin_of(source, one.key)
     held = home.store.held(twin, source, [one.key]).get(one.key) if twin else None
-    return held is not None and (_is_done(one, held) or _is_empty(read_person(one.resource, source)))
+    if held is None:
+        return False
+    return _is_done(one, held, home.codes.current().of(source)) or _is_empty(read_person(one.resource, source))
 
 
 def _is_empty(person: Person) -> bool:
@@ -159,16 +162,17 @@ def _outdated(home: Home, census: Census, newest: Iterable[_Occurrence]) -> set[
         if one.resource.get("resourceType") != "Patient":
             subject = subject_of(one.resource)
             owned[census.twin_of(home, subject) if subject else None][one.key] = one
+    codes = home.codes.current().of(census.source)
     return {
         key
         for twin, ones in owned.items()
         for key, held in home.store.held(twin, census.source, ones).items()
-        if _is_done(ones[key], held)
+        if _is_done(ones[key], held, codes)
     }
 
 
-def _is_done(one: _Occurrence, held: StoredResource) -> bool:
+def _is_done(one: _Occurrence, held: StoredResource, codes: Codes) -> bool:
     """Say whether a resource need not be mapped: it is older than what is held, or the very same, and understood."""
     if one.entry.raw == held.raw:
-        return not any(held.refusals) and all(fact.mapping == MAPPING for fact in held.facts)
+        return not any(held.refusals) and all(codes.holds(fact, MAPPING) for fact in held.facts)
     return one.version.is_behind(version_of(held.raw))

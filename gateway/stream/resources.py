@@ -12,7 +12,7 @@ import msgspec
 from gateway.pull.bundle import NotReadError, read_bundle, read_head
 from gateway.pull.page import Entry
 
-__all__ = ["deletion", "read_resources"]
+__all__ = ["deletion", "read_array", "read_resources"]
 
 
 def read_resources(body: bytes, place: str) -> tuple[Entry, ...]:
@@ -40,8 +40,9 @@ def _cut(text: bytes, place: str) -> Iterator[Entry]:
 
 
 def _one(text: bytes, place: str) -> Iterator[Entry]:
-    if read_head(text).resourceType != "Bundle":
-        yield Entry(text, place=place)
+    head = read_head(text)
+    if head.resourceType != "Bundle":
+        yield Entry(text, place=place, version=head.version)
         return
     for number, item in enumerate(read_bundle(text).entry, 1):
         if (raw := bytes(item.resource)) and item.search.mode != "outcome":
@@ -50,21 +51,25 @@ def _one(text: bytes, place: str) -> Iterator[Entry]:
             yield deletion(deleted)
 
 
-def _array(text: bytes, place: str) -> Iterator[Entry]:
+def read_array(text: bytes) -> list[bytes]:
+    """Cut an array into what it holds; raises `NotReadError`."""
     try:
-        found = msgspec.json.decode(text, type=list[msgspec.Raw])
+        return [bytes(item) for item in msgspec.json.decode(text, type=list[msgspec.Raw])]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotReadError("truncated" if "truncated" in str(error) else "not-json") from error
-    for number, item in enumerate(found, 1):
-        yield _entry(bytes(item), f"{place} entry {number}")
+
+
+def _array(text: bytes, place: str) -> Iterator[Entry]:
+    for number, item in enumerate(read_array(text), 1):
+        yield _entry(item, f"{place} entry {number}")
 
 
 def _entry(raw: bytes, place: str, full_url: str = "") -> Entry:
     try:
-        read_head(raw)
+        head = read_head(raw)
     except NotReadError as error:
         return Entry(raw, full_url, place, error.reason)
-    return Entry(raw, full_url, place)
+    return Entry(raw, full_url, place, version=head.version)
 
 
 def _is_object(line: bytes) -> bool:

@@ -225,7 +225,7 @@ def _is_whole(line: bytes) -> bool:
 
 def _entry(text: bytes, place: str) -> Entry:
     try:
-        read_head(text)
+        head = read_head(text)
     except NotReadError as error:
         return Entry(text, place=place, problem=error.reason)
-    return Entry(text, place=place)
+    return Entry(text, place=place, version=head.version)

@@ -130,7 +130,7 @@ def _charts(facts: Iterable[Fact], used: Collection[str]) -> Iterable[Chart]:
 
 def _dot(fact: Fact, value: Quantity) -> Dot:
     when = fact.when.text if fact.when else ""
-    return Dot(_when(fact), float(value.value), f"{said_value(value)}, {when}, {fact.origin.source}")
+    return Dot(_when(fact), float(value.value), f"{said_value(value)}, {when}, {', '.join(fact.sources)}")
 
 
 def _row(fact: Fact) -> Cells:
@@ -141,7 +141,7 @@ def _row(fact: Fact) -> Cells:
         "what": said_name(fact),
         "value": said_value(fact.value),
         "status": fact.status,
-        "source": fact.origin.source,
+        "source": ", ".join(fact.sources),
     }
 
 

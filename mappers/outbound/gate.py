@@ -16,6 +16,7 @@ from fhir.resources.STU3.bundle import Bundle as BundleSTU3
 from pydantic import BaseModel, ValidationError
 
 from mappers.outbound.names import AIAST, HYPOTHETICAL_TAG, SIMULATED_TAG
+from mappers.outbound.us_core import unmet
 from mappers.versions import FhirVersion
 from security.errors import NotFhir
 
@@ -117,7 +118,8 @@ def _elements(at: str, kind: str, part: dict[str, Any]) -> Iterator[str]:
 def _of_ours(bundle: dict[str, Any]) -> Iterator[str]:
     """Name the places that break our own rules.
 
-    Labelled, found again, no dangling reference, percent and not more, and no observation of what was only tried.
+    Labelled, found again, no dangling reference, percent and not more, no observation of what was only tried, and no
+    claim of a profile that it does not keep.
     """
     names = [entry.get("fullUrl") for entry in bundle.get("entry", [])]
     if not names or len(set(names)) != len(names):
@@ -135,6 +137,7 @@ def _of_ours(bundle: dict[str, Any]) -> Iterator[str]:
             yield f"{at}.meta.security"
         if SIMULATED_TAG not in meta.get("tag", []):
             yield f"{at}.meta.tag"
+        yield from (f"{at}.{element}" for element in unmet(resource))
         for place, target in _references(resource, at):
             if target.startswith("urn:uuid:") and target not in names:
                 yield place

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Protocol
 
 import msgspec
 
-from mappers.outbound import dstu2, r4, r5, stu3
+from mappers.outbound import dstu2, r4, r5, stu3, us_core
 from mappers.outbound.attention import Form, write_attention
 from mappers.outbound.gate import check
 from mappers.outbound.names import RESULT_TAG, URI_SYSTEM, device_uuid, entry_url, result_uuid
@@ -39,6 +40,8 @@ def render(
     attention: Attention | None = None,
     form: Form | None = None,
     with_risks: bool = True,
+    profiles: Collection[str] = (),
+    organization: str = "",
 ) -> dict[str, Any]:
     """Return a transaction with the model's Device, the results and their Provenance, each created unless it is there.
 
@@ -52,6 +55,9 @@ def render(
         A warning that goes with the result, and the resource that the EHR takes for it (`mappers.outbound.attention`).
     with_risks
         Whether the EHR takes RiskAssessments.
+    profiles, organization
+        The profiles that the EHR says it supports, without a version, and the Organization in it for which we write
+        (`mappers.outbound.us_core`). They are US Core's, which is written in R4; other versions claim none.
 
     It has been checked (see `check`). References between its entries are urn:uuid and are resolved by the server.
     Raises `ValueError` for a hypothetical result with a warning, or for an EHR that takes no RiskAssessments.
@@ -76,6 +82,8 @@ def render(
     origin = write.provenance(result, frame, [entry_url(uuid) for uuid in made])
 
     named = {model: write.device(result)} | made | {result_uuid(result.run, "provenance"): origin}
+    if version == "r4":
+        named = {uuid: us_core.claim(resource, profiles, organization) for uuid, resource in named.items()}
     entries = [
         _entry(
             uuid,

@@ -64,6 +64,11 @@ def narrative(result: Result, outputs: tuple[ResultOutput, ...]) -> Resource:
     return {"status": "generated", "div": div}
 
 
+def _paragraph(said: str) -> Resource:
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{escape(said)}</p></div>'
+    return {"status": "generated", "div": div}
+
+
 def concept(coding: Coding | None, text: str) -> Resource:
     """Write a code with our word for it; the word alone where there is no code."""
     if coding is None:
@@ -97,12 +102,14 @@ def reference(used: tuple[ResultInput, ...], *, logical: bool = True) -> Resourc
 
 def device(result: Result) -> Resource:
     """Begin the Device that stands for the model."""
+    about = " ".join(part for part in (result.title + ".", result.limits, result.citation) if part)
     return {
         "resourceType": "Device",
         "meta": meta(),
+        "text": _paragraph(f"Simulation model {model_name(result)}. {about}"),
         "identifier": [identifier(device_uuid(result.model, result.version))],
         "type": {"coding": [AI_DEVICE], "text": "Simulation model (software)"},
-        "note": [{"text": " ".join(part for part in (result.title + ".", result.limits, result.citation) if part)}],
+        "note": [{"text": about}],
     }
 
 
@@ -195,6 +202,7 @@ def provenance(result: Result, targets: list[str]) -> Resource:
     return {
         "resourceType": "Provenance",
         "meta": meta(result_uuid(result.run, "provenance"), hypothetical=bool(result.hypothesis)),
+        "text": _paragraph(f"{nature(result)} From: {listed(result.inputs)}" if result.inputs else nature(result)),
         "target": [{"reference": target} for target in targets],
         "recorded": instant(result.made_at),
     }

@@ -7,13 +7,13 @@ from typing import Final
 
 import msgspec
 
-from mappers.elements import Json, number, objects, text
+from mappers.elements import Json, items, number, objects, text
 from mappers.facts import Fact, Outcome, Quantity, Refusal
 from mappers.resources.medication import read_medicine
-from mappers.resources.sheet import Sheet, read_span
+from mappers.resources.sheet import Sheet, Span, read_span
 from mappers.units import units_of
 
-__all__ = ["map_administration"]
+__all__ = ["map_administration", "read_amount"]
 
 # FHIR R4 medication-admin-status: "stopped" and "in-progress" gave something, how much is what the dosage says.
 GIVEN: Final = frozenset({"completed", "in-progress", "stopped"})
@@ -37,6 +37,8 @@ def map_administration(sheet: Sheet) -> Iterator[Outcome]:
     if span.problem:
         yield sheet.refuse(span.problem, span.said)
         return
+    if any(len(items(timing.get("event"))) > 1 for timing in objects(body.get("effectiveTiming"))):
+        span = Span()  # several doses: one amount at one of the times would be another story
     concept = read_medicine(sheet)
     if isinstance(concept, Refusal):
         yield concept
@@ -55,7 +57,11 @@ def map_administration(sheet: Sheet) -> Iterator[Outcome]:
 def _dose(body: Json) -> Quantity | str | None:
     """Read the amount; `None` where none is told, a reason where one is told that cannot be read."""
     dosage = next(iter(objects(body.get("dosage"))), {})
-    told = next(iter(objects(dosage.get("dose")) or objects(dosage.get("quantity"))), None)
+    return read_amount(next(iter(objects(dosage.get("dose")) or objects(dosage.get("quantity"))), None))
+
+
+def read_amount(told: Json | None) -> Quantity | str | None:
+    """Read how much of a medicine, in its own unit; `None` where it is not told, a reason where it cannot be read."""
     if told is None:
         return None
     value = number(told.get("value"))

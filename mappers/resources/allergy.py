@@ -7,7 +7,8 @@ from typing import Final
 
 from mappers.elements import text
 from mappers.facts import Coding, Outcome
-from mappers.resources.sheet import Sheet, Span, code_in, read_span
+from mappers.resources.sheet import Sheet, Span, read_span
+from mappers.resources.standing import CLINICAL, VERIFICATION, read_standing, said_standing
 
 __all__ = ["map_allergy"]
 
@@ -21,7 +22,12 @@ def map_allergy(sheet: Sheet) -> Iterator[Outcome]:
 
     "No known allergy" is a fact, too, and has a name of its own.
     """
-    verification = code_in(sheet.body.get("verificationStatus"), "allergy-verification")
+    verification = read_standing(sheet.body.get("verificationStatus"), "allergy-verification", VERIFICATION)
+    clinical = read_standing(sheet.body.get("clinicalStatus"), "allergy-clinical", CLINICAL)
+    for element, code in (("verificationStatus", verification), ("clinicalStatus", clinical)):
+        if code is None:
+            yield sheet.refuse("status", said_standing(sheet.body.get(element)))
+            return
     if verification in VOID:
         yield sheet.refuse("status", verification)
         return
@@ -33,5 +39,4 @@ def map_allergy(sheet: Sheet) -> Iterator[Outcome]:
         return
     told = text(sheet.body.get("criticality"))
     value = Coding(CRITICALITY, told) if told in CRITICALITIES else None
-    status = code_in(sheet.body.get("clinicalStatus"), "allergy-clinical")
-    yield sheet.coded("allergy", sheet.body.get("code"), status, span, value=value)
+    yield sheet.coded("allergy", sheet.body.get("code"), clinical or "", span, value=value)

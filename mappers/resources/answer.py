@@ -9,8 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from mappers.analytes import find_analytes
-from mappers.codes import SYSTEM, Concept, first_standard
-from mappers.codes import read_concept as read_codings
+from mappers.codes import BUILT_IN, SYSTEM, Codes, Concept, first_standard
 from mappers.concepts import name_of
 from mappers.elements import text
 from mappers.facts import Coding, Quantity, Value
@@ -21,7 +20,11 @@ _MEANINGLESS: Final = frozenset({SYSTEM["null-flavor"], SYSTEM["absent-reason"]}
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What was measured or asked, and what came out; `problem` is a reason why a part of it is missing."""
+    """What was measured or asked, and what came out; `problem` is a reason why a part of it is missing.
+
+    `answered` is the answer as it was told, where a table translated it; `flags` are what is odd about it
+    (`mappers.ledger.FLAGS`), and `note` is what a person should know of how the value was made.
+    """
 
     name: str
     code: Coding
@@ -29,16 +32,25 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     original: Quantity | None = None
     period_ms: Decimal | None = None
     problem: str = ""
+    answered: Concept | None = None
+    flags: tuple[str, ...] = ()
+    note: str = ""
 
 
-def read_concept(value: Any, found: Concept) -> Answer | str:
-    """Read a coded answer, or the reason why it is none: the code that others understand, else any, else the text."""
-    told = read_codings(value)
-    answers = told.codings
+def read_concept(value: Any, found: Concept, codes: Codes = BUILT_IN) -> Answer | str:
+    """Read a coded answer, or the reason why it is none: the code that others understand, else any, else the text.
+
+    Of what tables translate it to, only what is equal to what was told is an answer.
+    """
+    told = codes.read(value)
+    answers = told.equal
     meant = first_standard(answers) or next((a for a in answers if a.system and a.system not in _MEANINGLESS), None)
     if meant is None and any(a.system in _MEANINGLESS for a in answers):
         return "absent-reason"
-    return _answer(meant or told.text or None, found)
+    answer = _answer(meant or told.text or None, found)
+    if isinstance(answer, Answer) and meant in told.rows:
+        return msgspec.structs.replace(answer, answered=told)
+    return answer
 
 
 def read_text(value: Any, found: Concept) -> Answer | str:

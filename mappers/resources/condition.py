@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from mappers.facts import Outcome
-from mappers.resources.sheet import Sheet, Span, code_in, read_span
+from mappers.resources.sheet import Sheet, Span, read_span
+from mappers.resources.standing import CLINICAL, VERIFICATION, read_standing, said_standing
 
 __all__ = ["map_condition"]
 
@@ -17,10 +18,15 @@ OPEN: Final = frozenset({"unconfirmed", "provisional", "differential"})  # FHIR 
 def map_condition(sheet: Sheet) -> Iterator[Outcome]:
     """Yield the fact in a Condition; its status is the clinical status, "" where none is told.
 
-    Without an onset that is a date, the day when it was recorded is the first that it is known to hold. An onset as
-    an age or in words is in the raw only.
+    Without an onset that is a date, the day when it was recorded is the first that it is known to hold, if it was not
+    over by then. An onset as an age or in words is in the raw only.
     """
-    verification = code_in(sheet.body.get("verificationStatus"), "condition-verification")
+    verification = read_standing(sheet.body.get("verificationStatus"), "condition-verification", VERIFICATION)
+    clinical = read_standing(sheet.body.get("clinicalStatus"), "condition-clinical", CLINICAL)
+    for element, code in (("verificationStatus", verification), ("clinicalStatus", clinical)):
+        if code is None:
+            yield sheet.refuse("status", said_standing(sheet.body.get(element)))
+            return
     if verification in VOID:
         yield sheet.refuse("status", verification)
         return
@@ -28,13 +34,17 @@ def map_condition(sheet: Sheet) -> Iterator[Outcome]:
         yield sheet.refuse("unconfirmed", verification)
         return
     begun, ended = read_span(sheet.body, "onset"), read_span(sheet.body, "abatement")
-    if begun.when is None and not begun.problem:
+    is_recorded = begun.when is None and not begun.problem
+    if is_recorded:
         begun = read_span({"recordedDateTime": sheet.body.get("recordedDate")}, "recorded")
     for span in (begun, ended):
         if span.problem:
             yield sheet.refuse(span.problem, span.said)
             return
+    if begun.when and ended.when and ended.when.is_before(begun.when):
+        if not is_recorded:
+            yield sheet.refuse("bad-date", f"{begun.when} to {ended.when}")
+            return
+        begun = Span()  # recorded when it was over: nobody says when it began
     span = Span(begun.when, ended.when or begun.until)
-    yield sheet.coded(
-        "condition", sheet.body.get("code"), code_in(sheet.body.get("clinicalStatus"), "condition-clinical"), span
-    )
+    yield sheet.coded("condition", sheet.body.get("code"), clinical or "", span)

@@ -1,4 +1,4 @@
-"""Encounter: a visit or a stay that has begun."""
+"""Encounter: a visit or a stay that has begun. EpisodeOfCare: the time for which somebody is responsible."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Final
 
 import msgspec
 
-from mappers.codes import codings, is_standard
+from mappers.codes import is_standard
 from mappers.concepts import name_of
 from mappers.elements import objects, text
 from mappers.facts import Fact, Outcome
 from mappers.resources.sheet import Sheet, Span, read_period
 
-__all__ = ["map_encounter"]
+__all__ = ["map_encounter", "map_episode"]
 
 BEGUN: Final = frozenset({"arrived", "triaged", "in-progress", "onleave", "finished"})  # of FHIR R4 encounter-status
+CARED_FOR: Final = frozenset({"active", "onhold", "finished"})  # of FHIR R4 episode-of-care-status
 
 
 def map_encounter(sheet: Sheet) -> Iterator[Outcome]:
@@ -35,10 +36,24 @@ def map_encounter(sheet: Sheet) -> Iterator[Outcome]:
 
 def _visit(sheet: Sheet, status: str, span: Span) -> Outcome:
     setting = {"coding": objects(sheet.body.get("class"))[:1]}
-    classes = tuple(coding for coding in codings(setting) if is_standard(coding))
-    types = [concept for concept in objects(sheet.body.get("type")) if any(map(is_standard, codings(concept)))]
+    told = sheet.codes.read(setting)
+    classes = tuple(coding for coding in told.codings if is_standard(coding))
+    types = [each for each in objects(sheet.body.get("type")) if any(map(is_standard, sheet.codes.read(each).codings))]
     made = sheet.coded("encounter", types[0] if types else setting, status, span)
     if not isinstance(made, Fact):
         return made
     named = name_of("encounter", classes)
-    return msgspec.structs.replace(made, name=named[0] if named else "", value=classes[0] if classes else None)
+    made = msgspec.structs.replace(made, name=named[0] if named else "", value=classes[0] if classes else None)
+    return told.answering(made) if told.rows and types else made
+
+
+def map_episode(sheet: Sheet) -> Iterator[Outcome]:
+    """Yield the fact in an EpisodeOfCare that has begun and says of which type it is."""
+    body, status = sheet.body, text(sheet.body.get("status"))
+    span = next((read_period(each) for each in objects(body.get("period"))[:1]), Span())
+    if status not in CARED_FOR:
+        yield sheet.refuse("status", status)
+    elif span.problem or span.when is None:
+        yield sheet.refuse(span.problem or "no-time", span.said)
+    else:
+        yield sheet.coded("encounter", sheet.chosen(body.get("type")), status, span)

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from mappers.analytes import within
-from mappers.codes import Concept, read_concept
+from mappers.codes import Concept
 from mappers.elements import Json, objects, reference, text
 from mappers.facts import Fact, Link, Outcome
 from mappers.resources.answer import Answer, read_boolean, read_text
 from mappers.resources.answer import read_concept as read_answer
-from mappers.resources.quantity import read_integer, read_quantity
+from mappers.resources.genomic import as_genomic, finding_of
+from mappers.resources.moment import read_moment
+from mappers.resources.quantity import hint, read_integer, read_quantity
+from mappers.resources.ratio import read_ratio
 from mappers.resources.series import read_series
 from mappers.resources.sheet import MAPPING, Sheet, Span, is_about_another, modifier_problem, read_span
 
@@ -19,6 +22,7 @@ __all__ = ["map_observation"]
 
 KNOWN: Final = frozenset({"preliminary", "final", "amended", "corrected"})  # of FHIR R4 observation-status
 
+_SEVERAL: Final = "value[x]"
 _READERS: Final[Mapping[str, Callable[[Any, Concept], Answer | str]]] = {
     "valueQuantity": read_quantity,
     "valueInteger": read_integer,
@@ -26,6 +30,8 @@ _READERS: Final[Mapping[str, Callable[[Any, Concept], Answer | str]]] = {
     "valueCodeableConcept": read_answer,
     "valueString": read_text,
     "valueBoolean": read_boolean,
+    "valueDateTime": read_moment,
+    "valueRatio": read_ratio,
 }
 
 
@@ -43,6 +49,10 @@ def map_observation(sheet: Sheet) -> Iterator[Outcome]:
         yield sheet.refuse("other-focus")
     elif span.problem:
         yield sheet.refuse(span.problem, span.said)
+    elif ("component" in body or "valueCodeableConcept" in body) and (
+        finding := finding_of(sheet.codes.read(body.get("code")))
+    ):
+        yield from as_genomic(_results(sheet, status, span), sheet, finding, status, span)  # genes need no time
     elif span.when is None:
         yield sheet.refuse("no-time")
     else:
@@ -71,30 +81,41 @@ def _results(sheet: Sheet, status: str, span: Span) -> Iterator[Outcome]:
 
 
 def _value_of(part: Json) -> str:
-    """Return the name of the value[x] that is there, "" where there is none."""
+    """Return the name of the value[x] that is there, "" where there is none, _SEVERAL where nobody can tell which."""
+    found = ""
     for element in part:
         if element.startswith("value") and element != "value" and part[element] is not None:
-            return element
-    return ""
+            if found:
+                return _SEVERAL
+            found = element
+    return found
 
 
 def _result(sheet: Sheet, part: Json, element: str, path: str, *, status: str, span: Span) -> Iterator[Outcome]:
     """Yield the fact in one value, or refuse it."""
-    told, value = read_concept(part.get("code")), part.get(element)
-    found = within(read_concept(sheet.body.get("code")), told) if path else told
+    told, value = sheet.codes.read(part.get("code")), part.get(element)
+    found = within(sheet.codes.read(sheet.body.get("code")), told) if path else told
     if not element:
-        reasons = read_concept(part.get("dataAbsentReason")).codings
+        reasons = sheet.codes.read(part.get("dataAbsentReason")).codings
         yield sheet.refuse("absent-reason" if reasons else "no-value", reasons[0].code if reasons else "", path)
         return
     if not found.codings:
         yield sheet.refuse("conflicting-codes" if told.codings else "no-code", told.text, path)
         return
     read = _READERS.get(element)
-    made = read(value, found) if read else "unsupported-value"
+    if element == _SEVERAL:
+        made: Answer | str = "bad-value"
+    elif read is read_answer:
+        made = read_answer(value, found, sheet.codes)
+    else:
+        made = read(value, found) if read else "unsupported-value"
     if isinstance(made, str):
-        yield sheet.refuse(made, _spoken(value), path)
+        said = _spoken(value)
+        if made == "implausible" and (meant := hint(value, found)):
+            said = f"{said}; {meant}"
+        yield sheet.refuse_code(found, said, path) if made == "unknown-code" else sheet.refuse(made, said, path)
         return
-    yield Fact(  # by place: by name takes twice the time
+    fact = Fact(  # by place: by name takes twice the time
         "measurement",
         made.name,
         made.code,
@@ -105,10 +126,15 @@ def _result(sheet: Sheet, part: Json, element: str, path: str, *, status: str, s
         MAPPING,
         span.until,
         told.said(made.code),
-        told.words(made.code),
+        " ".join(filter(None, (told.words(made.code), made.note))) if made.note else told.words(made.code),
         made.original,
         made.period_ms,
+        "equal",
+        made.flags,
     )
+    if found.rows:
+        fact = found.stamped(fact)
+    yield made.answered.answering(fact) if made.answered else fact
     if made.problem:
         yield sheet.refuse(made.problem, path=f"{path}.{element}".lstrip("."))
 

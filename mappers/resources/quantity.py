@@ -6,15 +6,17 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
-from mappers.analytes import Analyte, find_analytes, to_canonical
+from mappers.analytes import COUNTED, Analyte, find_analytes, plausible_units, to_canonical
 from mappers.codes import Concept
-from mappers.elements import number, objects, text
+from mappers.elements import Json, number, objects, text
 from mappers.facts import Coding, Quantity
 from mappers.resources.answer import Answer
 from mappers.units import units_of
 
-__all__ = ["measured", "read_integer", "read_quantity"]
+__all__ = ["hint", "measured", "read_integer", "read_quantity"]
 
+_UNUSUAL: Final = ("unusual",)
+_MOST_UNITS: Final = 3  # more than three tell nobody which was meant
 COMPARATORS: Final = frozenset({"", "<", "<=", ">=", ">"})  # FHIR R4 quantity-comparator
 
 
@@ -29,7 +31,7 @@ def measured(found: Concept) -> list[tuple[Analyte, Coding]] | str:
 
 def read_quantity(value: Any, found: Concept) -> Answer | str:
     """Read a Quantity. What was sent is kept as `original` where more than the spelling of the unit changed."""
-    quantity = value if isinstance(value, dict) else next(iter(objects(value)), {})
+    quantity = value if isinstance(value, dict) else _only(value)
     analytes = measured(found)
     if isinstance(analytes, str):
         return analytes
@@ -37,7 +39,7 @@ def read_quantity(value: Any, found: Concept) -> Answer | str:
     if told is None:
         return "bad-value" if quantity.get("value") is not None else "no-value"
     comparator = text(quantity.get("comparator"))
-    if comparator not in COMPARATORS:
+    if comparator not in COMPARATORS or not isinstance(quantity.get("comparator"), str | None):
         return "bad-value"
     return _convert(told, comparator, *units_of(quantity), analytes)
 
@@ -50,7 +52,8 @@ def read_integer(value: Any, found: Concept) -> Answer | str:
     if isinstance(value, bool) or not isinstance(value, int) or (told := number(value)) is None:
         return "bad-value"
     unit = analytes[0][0].unit
-    return _convert(told, "", unit.code, "", analytes) if unit.dimension == "number" else "no-unit"
+    is_counted = unit.dimension == "number" or unit.dimension in COUNTED
+    return _convert(told, "", unit.code, "", analytes) if is_counted else "no-unit"
 
 
 def _convert(
@@ -65,5 +68,26 @@ def _convert(
             continue
         canonical, changed = made
         original = Quantity(told, code or words, comparator) if changed else None
-        return Answer(analyte.name, coding, canonical, original)
+        flags = _UNUSUAL if analyte.is_unusual(canonical.value) else ()
+        return Answer(analyte.name, coding, canonical, original, flags=flags)
     return reason
+
+
+def _only(value: Any) -> Json:
+    """Read a list of one Quantity as that one; of several, nobody can tell which is meant."""
+    found = objects(value)
+    return found[0] if len(found) == 1 else {"value": value or None}
+
+
+def hint(value: Any, found: Concept) -> str:
+    """Say in which units an implausible number would be a usual one ("plausible in mmol/L"), "" where in none.
+
+    It is for a person to decide: nothing is corrected.
+    """
+    quantity = value if isinstance(value, dict) else _only(value)
+    analytes, told = measured(found), number(quantity.get("value"))
+    if isinstance(analytes, str) or told is None:
+        return ""
+    units = (unit for analyte, _ in analytes for unit in plausible_units(analyte, told, *units_of(quantity)))
+    named = list(dict.fromkeys(units))[:_MOST_UNITS]
+    return f"plausible in {', '.join(named)}" if named else ""

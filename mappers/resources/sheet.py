@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
-from mappers.codes import SYSTEM, Concept, codings, current_system, first_standard, read_concept
+from mappers.codes import BUILT_IN, SYSTEM, Codes, Concept, codings, current_system, first_standard
 from mappers.concepts import name_of
-from mappers.elements import Json, objects, reference, text
+from mappers.elements import Json, items, objects, reference, text
 from mappers.facts import Coding, Fact, Kind, Origin, Refusal, Value
 from mappers.rows import read_table
 from mappers.when import When, read_when
@@ -32,6 +32,7 @@ MAPPING: Final = "4"
 
 _TABLE: Final = read_table("modifiers")
 _MODIFIERS: Final = {row["url"]: row["yes"] for row in _TABLE["modifier"]}
+_CODED: Final = {row["url"]: row for row in _TABLE["coded"]}
 _ELEMENTS: Final[Mapping[str, Mapping[str, str]]] = _TABLE["elements"]
 
 
@@ -48,11 +49,15 @@ _NO_SPAN: Final = Span()
 
 
 class Sheet(msgspec.Struct, frozen=True):
-    """One resource. `linked` maps a reference, as written, to the resource that it names, contained ones included."""
+    """One resource. `linked` maps a reference, as written, to the resource that it names, contained ones included.
+
+    `codes` are the tables by which its codes are read.
+    """
 
     body: Json
     origin: Origin
     linked: Mapping[str, Json]
+    codes: Codes = BUILT_IN
 
     def at(self, path: str) -> Origin:
         """Say where a part of the resource stands."""
@@ -61,20 +66,41 @@ class Sheet(msgspec.Struct, frozen=True):
         o = self.origin
         return Origin(o.source, o.type, o.id, o.version, o.place, f"{o.path}.{path}" if o.path else path)
 
+    def part(self, body: Json, path: str) -> Sheet:
+        """Lay a part of the resource on the desk, with the same tables and what it refers to."""
+        return Sheet(body, self.at(path), self.linked, self.codes)
+
+    def standard(self, concept: Any) -> Coding | None:
+        """Return the first code of a concept that others understand, and that says just what was told."""
+        return first_standard(self.codes.read(concept).equal)
+
+    def chosen(self, concepts: Any) -> Json | None:
+        """Choose the first of several concepts that others understand, else the first."""
+        found = objects(concepts)
+        known = (each for each in found if first_standard(self.codes.read(each).codings))
+        return next(known, found[0] if found else None)
+
     def refuse(self, reason: str, said: object = "", path: str = "") -> Refusal:
         """Refuse the resource, or a part of it."""
         return Refusal(reason, self.at(path), said if isinstance(said, str) else "")
+
+    def refuse_code(self, concept: Concept, said: object = "", path: str = "") -> Refusal:
+        """Refuse what has no code that we understand, and say which ones it has."""
+        if not concept.codings:
+            return self.refuse("no-code", said, path)
+        reason = "narrower-code" if concept.narrower else "unmatched-code" if concept.unmatched else "unknown-code"
+        return Refusal(reason, self.at(path), said if isinstance(said, str) else "", concept.codings)
 
     def coded(
         self, kind: Kind, concept: Any, status: str, span: Span, *, value: Value = None, note: str = ""
     ) -> Fact | Refusal:
         """Make a fact of something coded (a condition, a medicine …); its name is "" where the tables have none."""
-        told = read_concept(concept)
+        told = self.codes.read(concept)
         name, code = _name_of(kind, told)
         if code is None:
-            return self.refuse("unknown-code" if told.codings else "no-code", told.text)
+            return self.refuse_code(told, told.text)
         spoken = note or told.text
-        return Fact(
+        fact = Fact(
             kind=kind,
             name=name,
             code=code,
@@ -87,11 +113,15 @@ class Sheet(msgspec.Struct, frozen=True):
             said=told.said(code),
             text="" if spoken == code.display else spoken,
         )
+        return told.stamped(fact) if told.rows else fact
 
 
 @lru_cache(maxsize=8192)
 def _name_of(kind: Kind, concept: Concept) -> tuple[str, Coding | None]:
-    return name_of(kind, concept.codings) or ("", first_standard(concept.codings))
+    code = first_standard(concept.codings)
+    if code is None and concept.narrower:  # without a name: no model takes it for what it may not be
+        code = concept.narrower[0]
+    return name_of(kind, concept.codings) or ("", code)
 
 
 def read_span(body: Json, stem: str) -> Span:
@@ -103,10 +133,26 @@ def read_span(body: Json, stem: str) -> Span:
     for period in objects(body.get(period_))[:1]:
         return read_period(period)
     for timing in objects(body.get(timing_))[:1]:
-        events = timing.get("event")
-        if isinstance(events, list) and len(events) == 1:
-            return read_span({"eventDateTime": events[0]}, "event")
+        return _read_timing(timing)
     return _NO_SPAN
+
+
+def _read_timing(timing: Json) -> Span:
+    """Read a Timing: from its first event to its last, else its bounds where those are a Period.
+
+    What only repeats ("twice a day") has no time: none is made up.
+    """
+    whens = []
+    for told in items(timing.get("event")):
+        when = read_when(told)
+        if when is None:
+            return Span(problem="bad-date", said=text(told))
+        whens.append(when)
+    if whens:
+        last = max(whens, key=lambda when: (when.latest, when.earliest))
+        return Span(min(whens), last if len(whens) > 1 else None)
+    bounds = [period for repeat in objects(timing.get("repeat")) for period in objects(repeat.get("boundsPeriod"))]
+    return read_period(bounds[0]) if bounds else _NO_SPAN
 
 
 @lru_cache(maxsize=64)
@@ -115,7 +161,7 @@ def _elements_of(stem: str) -> tuple[str, str, str, str]:
 
 
 def read_period(period: Json) -> Span:
-    """Read a Period."""
+    """Read a Period; one that ends before it begins is none (FHIR R4 per-1)."""
     bounds: list[When | None] = []
     for told in (period.get("start"), period.get("end")):
         bound = read_when(told)
@@ -123,6 +169,8 @@ def read_period(period: Json) -> Span:
             return Span(problem="bad-date", said=text(told))
         bounds.append(bound)
     start, end = bounds
+    if start and end and end.is_before(start):
+        return Span(problem="bad-date", said=f"{start} to {end}")
     return Span(start, end if start else None)
 
 
@@ -166,14 +214,22 @@ def modifier_problem(body: Json) -> str:
             return reason
     if "modifierExtension" not in body:
         return ""
-    for extension in objects(body["modifierExtension"]):
-        answers = set(_answers(extension, 4))
-        if answers == {False} and extension.get("url") in _MODIFIERS:
-            continue
-        return (
-            _MODIFIERS.get(text(extension.get("url")), "unknown-modifier") if answers == {True} else "unknown-modifier"
-        )
+    for extension in items(body["modifierExtension"]):
+        if problem := _said_by(extension) if isinstance(extension, dict) else "unknown-modifier":
+            return problem
     return ""
+
+
+def _said_by(extension: Json) -> str:
+    """Return the reason for which one modifier extension forbids to take it as it reads, or ""."""
+    url = text(extension.get("url"))
+    if url in _CODED:
+        told = text(extension.get("valueCode"))
+        return "" if told in _CODED[url]["holds"] else _CODED[url]["else"]
+    answers = set(_answers(extension, 4))
+    if answers == {False} and url in _MODIFIERS:
+        return ""
+    return _MODIFIERS.get(url, "unknown-modifier") if answers == {True} else "unknown-modifier"
 
 
 def _answers(extension: Json, depth: int) -> Iterator[bool | None]:

@@ -30,6 +30,7 @@ __all__ = [
     "proposal_event",
     "query_event",
     "read_event",
+    "remap_event",
     "retraction_event",
     "run_event",
     "token_event",
@@ -76,6 +77,11 @@ def retraction_event(access: Access, *, why: str) -> Json:
 def merge_event(access: Access, *, twin: str, parted: bool = False) -> Json:
     """Record that a patient of a source was moved from a twin into another one, `twin`, or `parted` from it again."""
     return _event(access, kinds.UNMERGE if parted else kinds.MERGE, _thing(_PATIENT, "twin", twin), also=access.what)
+
+
+def remap_event(access: Access, *, mapping: str) -> Json:
+    """Record that kept resources (`what`) of a twin were mapped again, by the rules of a version."""
+    return _event(access, kinds.REMAP, _thing(_JOB, "mapping", mapping), also=access.what)
 
 
 def certificate_event(access: Access, *, pull: str, verdict: str) -> Json:

@@ -23,6 +23,7 @@ __all__ = [
     "PROPOSAL",
     "QUERY",
     "READ",
+    "REMAP",
     "RETRACTION",
     "RUN",
     "TOKEN",
@@ -153,6 +154,8 @@ MERGE = Kind(type=_lifecycle("merge"), subtype=_ours("merge"), action="U", us=_D
 UNMERGE = Kind(
     type=_lifecycle("unmerge"), subtype=_ours("unmerge"), action="U", us=_DESTINATION, peer=_SOURCE, user=_AUTHOR
 )
+# ISO 21089: to transform is to change form, language or code system of a record's content.
+REMAP = Kind(type=_lifecycle("transform"), subtype=_ours("remap"), action="U", us=_APPLICATION, user=_AUTHOR)
 CERTIFICATE = Kind(
     type=_lifecycle("verify"), subtype=_ours("certificate"), action="E", us=_DESTINATION, peer=_SOURCE, user=_AUTHOR
 )

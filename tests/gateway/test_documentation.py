@@ -19,13 +19,16 @@ from security.errors import BadSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["demo", "doctor", "pull", "listen", "list", "show", "refusals", "simulate", "propose", "send"]
-COMMANDS += ["profile", "versions", "diff"]
+COMMANDS += ["explain", "quality"]
+COMMANDS += ["profile", "versions", "diff", "convert"]
 COMMANDS += ["forecast", "what-if", "compare", "rehearse", "glycaemia", "operate", "medicate"]
 COMMANDS += ["warnings check", "warnings list", "warnings ack", "warnings silence"]
 COMMANDS += ["audit list", "audit verify", "model list", "model show", "model check"]
 COMMANDS += ["init", "source add", "source list", "source show", "source remove", "source keys"]
 COMMANDS += ["source vendors"]
 COMMANDS += ["certificates list", "certificates show"]
+COMMANDS += [f"codes {name}" for name in ("list", "show", "check", "import", "missing", "replay")]
+COMMANDS += [f"identities {name}" for name in ("list", "show", "join", "part", "undo")]
 COMMANDS += ["model card", "model new", "hostile list", "hostile serve"]
 
 

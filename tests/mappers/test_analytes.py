@@ -16,6 +16,7 @@ from mappers.units import UNITS, step_between
 WEIGHTS = {
     "H": "1.0080", "C": "12.011", "N": "14.007", "O": "15.999", "Na": "22.990", "Mg": "24.305", "P": "30.974",
     "Cl": "35.45", "K": "39.098", "Ca": "40.078", "Fe": "55.845", "Co": "58.933", "I": "126.90",
+    "Li": "6.94", "S": "32.06", "Cu": "63.546", "Pb": "207.2",
 }  # fmt: skip
 FORMULA = re.compile(r"(?:[A-Z][a-z]?\d*)+")
 ROWS = read_table("analytes")["analyte"]
@@ -254,3 +255,51 @@ def test_urea_by_mass_and_urea_nitrogen_are_not_mixed_up():
 def test_hba1c_of_the_ifcc_in_percent_is_another_scale_and_refused():
     by_code = {code: analyte for analyte in ANALYTES for code in analyte.codes}
     assert to_canonical(by_code["loinc|59261-8"], Decimal("4.8"), "", "%", "") == "unit-not-convertible"
+
+
+ENZYMES = {"alkaline-phosphatase", "alt", "amylase", "ast", "creatine-kinase", "ggt", "ldh", "lipase"}
+HORMONES = {"tsh", "insulin", "lutropin", "follitropin"}
+MARKERS = {"ca-125", "ca-19-9", "ca-27-29"}
+
+
+def taking(unit):
+    """Name all that may come in a unit, but for the allergens, which are all alike."""
+    return {each.name for each in ANALYTES if not isinstance(step_to(each, unit, ""), str)} - {
+        each.name for each in ANALYTES if each.name.startswith("ige-")
+    }
+
+
+@pytest.mark.parametrize(
+    ("unit", "names"),
+    [
+        ("[iU]/L", ENZYMES | HORMONES | {"prolactin"}),
+        ("U/L", ENZYMES | HORMONES | MARKERS),
+        ("[arb'U]/mL", MARKERS),
+        ("ng/mL{FEU}", {"d-dimer"}),
+        ("{pack-years}", {"pack-years"}),
+        ("{INR}", {"inr"}),
+        ("[pH]", {"arterial-ph", "blood-ph", "venous-ph", "urine-ph"}),
+        ("mmol/mol", {"hba1c"}),
+        ("[GPL'U]/mL", set()),
+        ("[USP'U]/mL", set()),
+        ("{titer}", set()),
+    ],
+)
+def test_an_arbitrary_unit_is_taken_by_those_alone_whose_row_says_so(unit, names):
+    assert taking(unit) == names
+
+
+def test_a_score_is_no_fraction_and_no_count():
+    for name in ("ejection-fraction", "oxygen-saturation", "haematocrit", "inr", "pack-years", "hospital-visits"):
+        assert step_to(named(name), "{score}", "") == "unit-not-convertible"
+    for name in ("ecog", "glasgow-coma", "phq-9", "hospital-visits", "inr", "pack-years"):
+        assert step_to(named(name), "1", "").places == 0  # UCUM: an annotation counts as 1
+
+
+def test_what_is_usual_lies_within_what_can_be_and_most_rows_say_it():
+    told = 0
+    for row, analyte in zip(ROWS, ANALYTES, strict=True):
+        low, high = analyte.usual
+        assert analyte.low <= low < high <= analyte.high, analyte.name
+        told += "usual" in row
+    assert told > 180

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from mappers.codes import SYSTEM, current_system
+from gateway.code_checks import problem_of_target
+from mappers.codes import SYSTEM, current_system, expand
 from mappers.concepts import classes_of, name_of, names
 from mappers.facts import Coding
 from mappers.rows import read_table
@@ -94,3 +95,17 @@ def test_old_names_of_code_systems_are_current_ones(old, short):
 def test_a_system_that_we_do_not_know_stays_as_it_is():
     assert current_system("urn:oid:1.2.3") == "urn:oid:1.2.3"
     assert current_system("") == ""
+
+
+def test_every_code_of_our_tables_can_be_one():
+    told = [code for rows in read_table("concepts").values() for row in rows for code in row["codes"]]
+    told += [code for row in read_table("analytes")["analyte"] for code in row["codes"]]
+    problems = {code: problem_of_target("x|y", Coding(*expand(code))) for code in told}
+    wrong = {code: problem for code, problem in problems.items() if "no standard one" not in problem and problem}
+    assert wrong == {}  # among them the check digits of LOINC and SNOMED CT
+
+
+def test_codes_are_found_with_and_without_the_dot_that_icd_has():
+    for code in ("N18.4", "N184"):
+        assert called("condition", f"icd10cm|{code}") == "ckd-stage-4"
+    assert called("condition", "icd9cm|42731") == "atrial-fibrillation"

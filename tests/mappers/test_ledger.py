@@ -5,6 +5,7 @@ import re
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mappers import MAPPING
@@ -93,3 +94,15 @@ def test_every_reason_that_mappers_give_is_documented():
         given |= set(re.findall(r'problem="([a-z-]+)"', text))
     assert given <= set(REASONS)
     assert len(given) > 15
+
+
+def test_what_a_report_on_quality_needs_is_counted_and_survives():
+    odd = msgspec.structs.replace(converted(), flags=("unusual",), equivalence="wider")
+    ledger = Ledger()
+    ledger.add("Observation", [odd, REFUSAL], times=3)
+    ledger.add("Nonsense", [REFUSAL])
+    assert (ledger.numbers, ledger.flags, ledger.translations) == (3, {"unusual": 3}, {"wider": 3})
+    assert ledger.reasons == {"Observation": {"no-unit": 3}, "unknown": {"no-unit": 1}}
+    again = Ledger.from_counts(json.loads(json.dumps(ledger.as_json())))
+    again.merge(ledger)
+    assert (again.numbers, again.reasons["Observation"]["no-unit"]) == (6, 6)

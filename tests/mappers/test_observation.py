@@ -7,6 +7,7 @@ import pytest
 
 from mappers import MAPPING, map_resource
 from mappers.facts import Coding, Fact, Link, Origin, Outcome, Quantity, Refusal
+from mappers.ledger import FLAGS
 
 UCUM = "http://unitsofmeasure.org"
 ORIGIN = Origin("north", "Observation", "1")
@@ -22,14 +23,14 @@ def quantity(value, code, **more):
 
 
 def observation(**changes):
-    """A glucose of 7.10 mg/dL … unless told otherwise; `None` leaves an element out."""
+    """A glucose of 97.10 mg/dL … unless told otherwise; `None` leaves an element out."""
     whole = {
         "resourceType": "Observation",
         "status": "final",
         "code": loinc("2345-7"),
         "subject": {"reference": "Patient/1"},
         "effectiveDateTime": "2024-02-03T08:00:00Z",
-        "valueQuantity": quantity("7.10", "mg/dL"),
+        "valueQuantity": quantity("97.10", "mg/dL"),
         **changes,
     }
     return {key: value for key, value in whole.items() if value is not None}
@@ -49,7 +50,7 @@ def test_a_number_keeps_its_digits_and_says_what_it_is():
     assert isinstance(fact, Fact)
     assert (fact.kind, fact.name, fact.status, fact.mapping) == ("measurement", "glucose", "final", MAPPING)
     assert fact.code == Coding("http://loinc.org", "2345-7")
-    assert (str(fact.value.value), fact.value.unit) == ("7.10", "mg/dL")
+    assert (str(fact.value.value), fact.value.unit) == ("97.10", "mg/dL")
     assert fact.original is None
     assert fact.when.text == "2024-02-03T08:00:00Z"
     assert fact.origin is ORIGIN
@@ -376,3 +377,24 @@ def test_mapping_twice_is_mapping_once_and_changes_nothing():
     before = msgspec.json.encode(resource)
     assert mapped(resource) == mapped(resource)
     assert msgspec.json.encode(resource) == before
+
+
+@pytest.mark.parametrize(
+    ("data", "flags"), [("90 100 110", ()), ("90 20 110", ("unusual",)), ("90 900 110", ("unusual",))]
+)
+def test_a_series_is_flagged_where_a_sample_is_unusual(data, flags):
+    assert only(series(data)).flags == flags
+
+
+@pytest.mark.parametrize(("value", "flags"), [("97.10", ()), ("18", ("unusual",)), ("2400", ("unusual",))])
+def test_a_number_that_hardly_anybody_has_is_used_and_flagged(value, flags):
+    fact = only(observation(valueQuantity=quantity(value, "mg/dL")))
+    assert (str(fact.value.value), fact.flags) == (value, flags)
+    assert set(fact.flags) <= FLAGS.keys()
+
+
+def test_a_component_that_cannot_be_says_in_which_unit_it_could():
+    kilopascal = {"code": loinc("8480-6"), "valueQuantity": quantity("16.0", "mm[Hg]")}
+    [refusal] = mapped(pressure(kilopascal))
+    assert (refusal.reason, refusal.said) == ("implausible", "16.0 mm[Hg]; plausible in kPa")
+    assert refusal.origin.path == "component[0]"

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 
 from mappers.outbound import Result, check, device_uuid, render, result_uuid, to_json
 from mappers.outbound.times import years_later
+from mappers.outbound.us_core import PROFILES
 from mappers.versions import FhirVersion
 from mappers.when import read_when
 from security.errors import NotFhir
 from tests.hapi.samples import ESRD, egfr, heart, kidney, prevent, risk, used, valve
 
 VERSIONS = get_args(FhirVersion)
+US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
 SAMPLES = [kidney(), prevent(), heart(), valve()]
 NAMES = ["kidney", "prevent", "heart", "valve"]
 
@@ -285,6 +287,55 @@ def test_an_observation_names_what_its_version_lets_it_be_derived_from() -> None
 def test_the_gate_stops_the_shape_of_another_version(made_for: FhirVersion, sent_to: FhirVersion) -> None:
     with pytest.raises(NotFhir):
         check(rendered(made_for), sent_to)
+
+
+def in_us_core(profiles: frozenset[str] = PROFILES, organization: str = "Organization/1") -> dict[str, Any]:
+    return render(kidney(), "r4", patient="Patient/7", sender="fhirtwin", profiles=profiles, organization=organization)
+
+
+def claims(bundle: dict[str, Any]) -> set[str]:
+    told = [profile for entry in bundle["entry"] for profile in entry["resource"]["meta"].get("profile", [])]
+    return {profile.rpartition("/")[2] for profile in told}
+
+
+def test_us_core_is_claimed_by_what_keeps_it_and_by_nothing_else() -> None:
+    assert claims(in_us_core()) == {"us-core-simple-observation", "us-core-provenance"}
+    assert claims(in_us_core(organization="")) == {"us-core-simple-observation"}  # a Device acts for somebody
+    assert claims(in_us_core(frozenset({"https://ehr.example/profile"}))) == set()
+    assert claims(rendered("r4")) == set()
+
+
+@pytest.mark.parametrize("version", ["dstu2", "stu3", "r4b", "r5"])
+def test_us_core_is_written_in_r4_alone(version: FhirVersion) -> None:
+    bundle = render(
+        kidney(), version, patient="Patient/7", sender="x", profiles=PROFILES, organization="Organization/1"
+    )
+    assert to_json(bundle) == to_json(render(kidney(), version, patient="Patient/7", sender="x"))
+
+
+def test_no_simulated_value_gets_a_category_by_which_an_ehr_fills_its_lists() -> None:
+    [category] = one(in_us_core(), "Observation")["category"]
+    assert category["coding"] == [{"system": "urn:fhirtwin:category", "code": "simulated"}]
+
+
+@pytest.mark.parametrize(
+    ("entry", "changes", "place"),
+    [
+        (1, {"category": None}, "entry.1.resource.category"),
+        (1, {"subject": None}, "entry.1.resource.subject"),
+        (3, {"agent": [{"who": {"display": "SECRET"}}]}, "entry.3.resource.agent.0.onBehalfOf"),
+        (2, {"meta": {"profile": [f"{US_CORE}us-core-simple-observation"]}}, "entry.2.resource.meta.profile"),
+        (1, {"meta": {"profile": [f"{US_CORE}us-core-vital-signs"]}}, "entry.1.resource.meta.profile"),
+    ],
+)
+def test_the_gate_stops_a_claim_that_is_not_kept(entry: int, changes: dict[str, Any], place: str) -> None:
+    bundle = in_us_core()
+    if "meta" in changes:
+        changes = {"meta": bundle["entry"][entry]["resource"]["meta"] | changes["meta"]}
+    with pytest.raises(NotFhir) as stopped:
+        check(spoil(bundle, entry, **changes), "r4")
+    assert place in str(stopped.value)
+    assert "SECRET" not in str(stopped.value)
 
 
 def test_what_a_name_could_smuggle_into_the_narrative_is_escaped() -> None:

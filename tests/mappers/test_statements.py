@@ -164,8 +164,8 @@ def test_a_statement_is_a_fact_with_name_status_and_time(kind, expected, when, u
             {"meta": {"security": [{"system": f"{HL7}/v3-ObservationValue", "code": "AIAST"}]}},
             "simulated",
         ),
-        ("CarePlan", {"subject": ME}, "unsupported-type"),
-        ("Organization", {}, "unsupported-type"),
+        ("Claim", {"patient": ME}, "unsupported-type"),
+        ("Organization", {}, "unused-link"),
     ],
 )
 def test_what_does_not_hold_is_refused(kind, change, reason):
@@ -193,6 +193,9 @@ def test_a_condition_without_an_onset_holds_from_when_it_was_recorded_at_the_lat
     assert only("Condition", onsetDateTime=None, recordedDate="2012-03").when.text == "2012-03"
     assert only("Condition", onsetDateTime=None, onsetString="in his youth").when is None
     assert only("Condition", abatementDateTime="2015").until.text == "2015"
+    assert only("Condition", abatementDateTime="2009").reason == "bad-date"
+    over = only("Condition", onsetDateTime=None, abatementDateTime="2009", recordedDate="2012")
+    assert (over.when, over.until.text) == (None, "2009")
 
 
 def test_a_fact_has_a_code_that_others_understand_even_where_we_have_no_name():

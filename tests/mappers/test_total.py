@@ -11,6 +11,7 @@ from mappers import detect_version, map_resource, references_of, subject_of
 from mappers.facts import Fact, Link, Origin, Refusal
 from mappers.identity import lookup_tokens, read_person, same_person
 from mappers.ledger import REASONS, Ledger
+from mappers.resources import MAPPERS
 from mappers.versions import VERSIONS
 
 UCUM = "http://unitsofmeasure.org"
@@ -86,11 +87,46 @@ ELEMENTS = {
     "reaction": [{"manifestation": [{"concept": CODE}]}],
     "dosage": [{"asNeeded": True, "dose": SAMPLE}],
     "isSubpotent": True,
+    "relationship": CODE,
+    "condition": [{"code": CODE, "onsetAge": SAMPLE}, {"code": CODE, "onsetRange": {"low": SAMPLE}}],
+    "activity": [{"detail": {"code": CODE, "status": "in-progress", "scheduledTiming": {"repeat": {}}}}],
+    "lifecycleStatus": "active",
+    "description": CODE,
+    "target": [{"measure": CODE, "detailQuantity": SAMPLE, "dueDate": "2024"}, {"detailCodeableConcept": CODE}],
+    "prediction": [{"outcome": CODE, "probabilityDecimal": Decimal("12.5")}, {"qualitativeRisk": CODE}],
+    "performer": {"reference": "#m", "type": "Device"},
+    "questionnaire": "#m",
+    "authored": "2024-01-01T00:00:00Z",
+    "item": [
+        {"linkId": "1", "code": [CODE], "answer": [{"valueDecimal": 3, "item": [{"answer": [{}]}]}], "item": [{}]}
+    ],
+    "study": REFERENCE,
+    "device": {"concept": CODE, "reference": REFERENCE},
+    "started": "2024",
+    "series": [{"modality": {"system": "x", "code": "CT"}, "started": "2024"}],
+    "oralDiet": {"type": [CODE]},
+    "supplement": [{"type": CODE}],
+    "quantity": SAMPLE,
+    "whenHandedOver": "2024",
+    "actuality": "actual",
+    "event": CODE,
+    "content": [{"attachment": {"creation": "2024"}}],
+    "context": {"period": PERIOD},
+    "createdPeriod": PERIOD,
+    "modality": CODE,
+    "valueRatio": {"numerator": SAMPLE, "denominator": SAMPLE},
+    "valueDateTime": "2024-02",
+    "valueRange": {"low": SAMPLE, "high": SAMPLE},
+    "entry": [
+        {"fullUrl": "urn:uuid:1", "resource": {"resourceType": "Composition", "subject": {"reference": "urn:uuid:2"}}},
+        {"fullUrl": "urn:uuid:2", "resource": {"resourceType": "Patient", "id": "1", "gender": "male"}},
+        {"fullUrl": "urn:uuid:3", "resource": {"resourceType": "Condition", "subject": REFERENCE, "code": CODE}},
+    ],
 }
 TYPES = [
     "Patient", "Observation", "Condition", "MedicationOrder", "MedicationRequest", "MedicationStatement", "Medication",
     "MedicationAdministration", "Procedure", "AllergyIntolerance", "Immunization", "Encounter", "DiagnosticReport",
-    "Claim", "Bundle", "x", "",
+    "Claim", "Bundle", "x", "", *sorted(MAPPERS),
 ]  # fmt: skip
 
 leaves = st.one_of(
@@ -138,6 +174,8 @@ def broken(draw):
     """Draw a resource of real shape, with up to three places replaced by anything."""
     kept = draw(st.lists(st.sampled_from(sorted(ELEMENTS)), unique=True, max_size=25))
     resource = {"resourceType": draw(st.sampled_from(TYPES)), **{name: ELEMENTS[name] for name in kept}}
+    if resource["resourceType"] == "Bundle":
+        resource["type"] = "document"
     for _ in range(draw(st.integers(min_value=0, max_value=3))):
         path = draw(st.sampled_from([path for path in _places(resource) if path]))
         resource = _put(resource, path, draw(junk))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappers.units import UNITS, convert, find_unit, step_between, units_of
+from mappers.rows import read_table
+from mappers.units import COMMON, UNITS, convert, find_unit, step_between, units_of
 
 UCUM = "http://unitsofmeasure.org"
 NOT_IN_PINT = re.compile(r"^\{.*\}$|^\[pH\]$|^1$")  # annotations, which pint counts as nothing, and pH, a logarithm
@@ -113,3 +114,33 @@ def test_every_spelling_is_a_unit_and_none_hides_a_code():
 )
 def test_a_unit_is_its_ucum_code_or_its_words(quantity, code, words):
     assert units_of(quantity) == (code, words)
+
+
+@pytest.mark.parametrize(
+    "value", ["1E+30", "9.99E-30", "1234567890123456789012345678901234567890", "-0", "0E+3", "0E-40"]
+)
+def test_no_number_is_too_large_or_too_long_to_convert(value):
+    """Python's default context has 28 digits: a longer number was rounded, a larger one raised."""
+    for one, other in [("g/L", "pg/L"), ("pg/L", "g/L"), ("[lb_av]", "kg"), ("[degF]", "Cel"), ("mmol/L", "nmol/L")]:
+        step = step_between(UNITS[one], UNITS[other])
+        made = convert(Decimal(value), step)
+        exact = Fraction(Decimal(value)) * step.slope + step.offset
+        assert made.as_tuple().exponent <= 0
+        if step.places is not None:
+            assert Fraction(made) == exact
+        else:
+            assert abs(Fraction(made) - exact) <= abs(exact) / 100
+
+
+def test_every_spelling_says_where_it_was_seen_and_stands_once():
+    table = read_table("units")
+    spellings = [spelling for source in table["aliases"] for spelling in source["spelt"]]
+    assert all(source["cite"] and source["spelt"] for source in table["aliases"])
+    assert len(spellings) == len(set(spellings))
+    assert not set(spellings) & set(UNITS)
+    assert len(spellings) > 450
+
+
+def test_units_for_hints_are_of_their_dimension():
+    for dimension, codes in COMMON.items():
+        assert {UNITS[code].dimension for code in codes} == {dimension}

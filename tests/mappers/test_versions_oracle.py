@@ -64,7 +64,7 @@ def test_all_that_the_synthetic_patients_have_comes_back_to_the_digit(bundles):
     compared = Counter()
     for entries in bundles.values():
         for _, before, after in entries:
-            if before["resourceType"] in MAPPERS:
+            if before["resourceType"] in {*MAPPERS} - {"CarePlan", "Goal", "ImagingStudy"}:  # built otherwise
                 assert digits(to_r4(after, "r5")) == digits(before)
                 compared[before["resourceType"]] += 1
     assert compared == {
@@ -85,9 +85,13 @@ def test_r5_gives_the_facts_and_the_refusals_of_r4(bundles):
         links = [{url: entry[form] for url, *entry in entries} for form in (0, 1)]
         for _, before, after in entries:
             origin = origin_of(before)
-            assert map_resource(after, "r5", origin, links[1]) == map_resource(before, "r4", origin, links[0])
+            told, was = map_resource(after, "r5", origin, links[1]), map_resource(before, "r4", origin, links[0])
+            if before["resourceType"] == "CarePlan":  # R5 has no place for what an activity is in detail
+                was = [outcome for outcome in was if not outcome.origin.path.startswith("activity")]
+            assert told == was
             assert (subject_of(after), references_of(after)) == (subject_of(before), references_of(before))
-            assert read_person(after, "north") == read_person(before, "north")
+            if before["resourceType"] == "Patient":
+                assert read_person(after, "north") == read_person(before, "north")
 
 
 def test_the_version_of_every_bundle_is_seen(bundles):
@@ -166,19 +170,20 @@ def test_where_the_converter_makes_r4_of_r5_it_makes_what_we_make(ask: Ask):
 # A status says whether it holds, and the mappers read it. An inactive record of a patient, or one that is linked to
 # another, says of the person what it says.
 READ = {"status", "intent", "doNotPerform", "clinicalStatus", "verificationStatus", "deceased", "active", "link"}
+READ |= {"lifecycleStatus", "actuality"}
 REFUSED = {"modifierExtension", "implicitRules"}  # each with a test of its own
 
 
 def test_r4b_writes_what_we_map_as_r4_does(ask: Ask):
-    """But for who else than a patient a measurement or a report may be about; what is no patient is refused."""
-    kinds = sorted({*MAPPERS, *LINKABLE})
+    """But for who else than a patient a result may be about (refused), and a document's confidentiality (unread)."""
+    kinds = sorted({*MAPPERS, *LINKABLE} & TYPES["r4"] & TYPES["r4b"] - {"Consent"})  # which is a link
     lines = ask("elements", [f"{version} {kind}".encode() for kind in kinds for version in ("r4", "r4b")])
     other = set()
     for kind, old, new in zip(kinds, lines[::2], lines[1::2], strict=True):
-        assert len(old.split()) > 20
+        assert len(old.split()) > 10
         found = {*old.decode().split()} ^ {*new.decode().replace(":DataType[", ":Type[").split()}
         other |= {(kind, element.split(":")[0]) for element in found}
-    assert other == {("Observation", "subject"), ("DiagnosticReport", "subject")}
+    assert other == {("Observation", "subject"), ("DiagnosticReport", "subject"), ("Composition", "confidentiality")}
     result = {"resourceType": "Observation", "subject": {"reference": "Practitioner/1"}, "status": "final"}
     [refusal] = map_resource(result, "r4b", origin_of(result), {})
     assert refusal.reason == "no-subject"
@@ -186,7 +191,7 @@ def test_r4b_writes_what_we_map_as_r4_does(ask: Ask):
 
 @pytest.mark.parametrize("version", ["r4", "r4b", "r5"])
 def test_an_element_that_changes_the_meaning_is_read_or_refused(ask: Ask, version):
-    kinds = sorted({*MAPPERS})
+    kinds = sorted({*MAPPERS} & TYPES[version] - {"Consent"})  # which is a link, whatever it says
     refused = read_table("modifiers")["elements"]
     for kind, line in zip(kinds, ask("modifiers", [f"{version} {kind}".encode() for kind in kinds]), strict=True):
         assert {*line.decode().split()} - READ - REFUSED == {*refused.get(kind, ())}, kind

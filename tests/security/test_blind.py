@@ -41,3 +41,17 @@ def test_a_short_key_is_refused_and_no_secret_shows():
     assert repr(BlindIndex(KEY)) == "<BlindIndex>"
     with pytest.raises(TypeError):
         pickle.dumps(BlindIndex(KEY))
+
+
+def test_a_brief_hash_is_keyed_short_and_of_its_kind():
+    one, other = BlindIndex(bytes(32)), BlindIndex(bytes(31) + b"x")
+    assert len(one.brief("person", "ada")) == 8
+    assert one.brief("person", "ada") == BlindIndex(bytes(32)).brief("person", "ada")
+    told = {
+        one.brief("person", "ada"),
+        other.brief("person", "ada"),
+        one.brief("other", "ada"),
+        one.brief("person", "ben"),
+    }
+    assert len(told) == 4
+    assert one.brief("person", "ada").hex() not in one.of("person", "ada")

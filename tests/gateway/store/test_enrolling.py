@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mappers.identity import Person
+from security.errors import BadSettings
 
 ADA, BEN = Person("north", birth_date="1961-02-03"), Person("north", birth_date="1970-01-01")
 
@@ -70,3 +71,56 @@ def test_where_something_fails_nobody_is_put_down(store, at, event):
     assert store.twins() == []
     assert store.twin_of("north", "Patient/1") is None
     assert store.verify_audit().size == 0
+
+
+def put_down(store, at, source, patients, *, keys, tenant=""):
+    with store.enrol(
+        source, dict.fromkeys(patients, ()), at(0), keys=dict.fromkeys(patients, keys), tenant=tenant
+    ) as roll:
+        found = {}
+        for patient in patients:
+            found[patient] = roll.new_twin()
+            roll.link(found[patient], ADA, patient)
+    return found
+
+
+def who_is_alike(store, at, *, keys, tenant=""):
+    with store.enrol("asking", {"Patient/x": ()}, at(1), keys={"Patient/x": keys}, tenant=tenant) as roll:
+        return {twin for twin, _ in roll.alike("Patient/x")}
+
+
+def test_a_key_leads_to_those_who_resemble_and_to_nobody_where_half_the_town_has_it(store, at):
+    few = put_down(store, at, "north", ["Patient/1", "Patient/2"], keys=["year|A500|1961"])
+    put_down(store, at, "south", [f"Patient/{n}" for n in range(70)], keys=["phone|of the house"])
+    assert who_is_alike(store, at, keys=["year|A500|1961", "phone|of the house"]) == set(few.values())
+
+
+def test_nobody_of_another_tenant_is_found(store, at):
+    put_down(store, at, "north", ["Patient/1"], keys=["year|A500|1961"], tenant="a")
+    [ours] = put_down(store, at, "south", ["Patient/1"], keys=["year|A500|1961"], tenant="b").values()
+    assert who_is_alike(store, at, keys=["year|A500|1961"], tenant="b") == {ours}
+    assert (store.tenant_of("north"), store.tenant_of("south")) == ("a", "b")
+    with pytest.raises(BadSettings, match="cannot be changed"):
+        put_down(store, at, "north", ["Patient/2"], keys=[], tenant="b")
+
+
+def test_a_source_that_had_no_tenant_gets_none_later(store, at):
+    put_down(store, at, "north", ["Patient/1"], keys=[])
+    with pytest.raises(BadSettings, match="cannot be changed"):
+        put_down(store, at, "north", ["Patient/2"], keys=[], tenant="a")
+
+
+def test_two_who_may_be_one_are_put_down_once(store, at):
+    one, other = put_down(store, at, "north", ["Patient/1", "Patient/2"], keys=[]).values()
+    for _ in range(2):
+        with store.enrol("north", {}, at(2)) as roll:
+            roll.suspect(one, other)
+            roll.suspect(other, one)
+    [pair] = store.identities()
+    assert {pair.one, pair.other} == {one, other}
+    store.decide(pair.number, "parted", None, at(3))
+    with store.enrol("north", {}, at(4)) as roll:
+        roll.suspect(one, other)
+        assert roll.are_parted(other, one)
+    assert store.identities() == []
+    assert [each.state for each in store.identities(decided=True)] == ["parted"]

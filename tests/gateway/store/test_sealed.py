@@ -45,6 +45,8 @@ PLAIN_COLUMNS = {
     "twin": {"id", "created", "updated", "version"},
     "twin_source": {"twin", "source", "resources", "facts", "refusals"},
     "person_token": {"token", "twin"},
+    "likeness": {"twin"},
+    "identity": {"number", "one", "other", "state", "since", "decided"},
     "person": {"twin", "source", "patient"},
     "patient_link": {"patient", "twin", "source", "ended", "before"},
     "block": {"id", "twin", "source", "version", "created", "count", "first", "begun"},

@@ -107,11 +107,12 @@ def open_inbox(home: Home, told: Told | None = None, hub: Hub | None = None, lim
 
 
 def facts_of(home: Home) -> list[tuple[str, str, str]]:
-    """Name, time and value of all facts of the only twin."""
+    """Name, time and value of all statements of the only twin: what came, before equal ones are one fact."""
     [one] = home.store.twins()
     home.store.append_audit([read_event(home.access(patient=one.id))])
     record = home.store.twin_record(one.id)
-    return sorted((fact.name, fact.when.text if fact.when else "", _said(fact.value)) for fact in record.facts)
+    facts = [fact for resource in record.resources for fact in resource.facts]
+    return sorted((fact.name, fact.when.text if fact.when else "", _said(fact.value)) for fact in facts)
 
 
 def _said(value: Any) -> str:

@@ -18,23 +18,25 @@ CACHE = HERE.parents[2] / ".cache" / "converter"
 SOURCES = sorted((HERE / "src" / "main" / "java").rglob("*.java"))
 JVM = ("-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
 
-What = Literal["4to5", "5to4", "shape", "elements", "modifiers"]
+What = Literal["4to5", "5to4", "convert", "table", "shape", "elements", "modifiers"]
 Ask = Callable[[What, Iterable[bytes]], list[bytes]]
 
 
 @pytest.fixture(scope="session")
 def ask() -> Ask:
     """A function that has each line answered by a line, as Main.java says; skipped without Java, a failure in CI."""
+    _build()
+    return convert_lines
+
+
+def convert_lines(what: str, lines: Iterable[bytes]) -> list[bytes]:
+    """Have each line answered by a line, in a JVM of its own."""
     built = _build()
     classpath = f"{built / 'classes'}{os.pathsep}{(built / 'classpath').read_text()}"
-
-    def answers(what: What, lines: Iterable[bytes]) -> list[bytes]:
-        command = ["java", *JVM, "-cp", classpath, "org.fhirtwin.converter.Main", what]
-        done = subprocess.run(command, input=b"\n".join(lines) + b"\n", capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr.decode()[-3000:]
-        return done.stdout.splitlines()
-
-    return answers
+    command = ["java", *JVM, "-cp", classpath, "org.fhirtwin.converter.Main", what]
+    done = subprocess.run(command, input=b"\n".join(lines) + b"\n", capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    return done.stdout.splitlines()
 
 
 def _build() -> Path:

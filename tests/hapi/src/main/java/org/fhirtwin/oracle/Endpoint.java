@@ -136,7 +136,7 @@ public final class Endpoint extends RestfulServer {
      * What a server learns after a version was published: with HL7's newer terminology the code AIAST, and with the
      * Subscriptions Backport the name of its profile, by which HAPI knows a Subscription to a topic in R4 and R4B.
      */
-    private static IValidationSupport learned(
+    static IValidationSupport learned(
             FhirContext fhir, DefaultProfileValidationSupport published, boolean topics) {
         var learned = new PrePopulatedValidationSupport(fhir);
         var terser = fhir.newTerser();

@@ -5,8 +5,8 @@ import org.eclipse.jetty.server.Server;
 import org.eclipse.jetty.server.ServerConnector;
 
 /**
- * Serves /r5, /r4b, /r4, /stu3 and /dstu2 on a free loopback port, each started by the first request to it. Prints
- * "listening PORT" when it can be asked, and ends when its standard input ends: whoever started it cannot leave it
+ * Serves /r5, /r4b, /r4, /stu3 and /dstu2 on a free loopback port, each started by the first request to it, and /judge
+ * where "-Dguides" names packages on the class path. Prints "listening PORT" when it can be asked, and ends when its standard input ends: whoever started it cannot leave it
  * behind, however they die.
  */
 public final class Main {
@@ -27,6 +27,9 @@ public final class Main {
         for (var version : Endpoint.VERSIONS.keySet()) {
             // By its class: Jetty starts a servlet that it has to make with the first request, a ready one at once.
             root.addServlet(Endpoint.class, "/" + version + "/*").setInitParameter("version", version);
+        }
+        if (System.getProperty("guides") != null) {
+            root.addServlet(Judge.class, "/judge").setInitParameter("guides", System.getProperty("guides"));
         }
         var jetty = new Server();
         var loopback = new ServerConnector(jetty);

@@ -11,10 +11,10 @@ import org.hl7.fhir.convertors.factory.VersionConvertorFactory_40_50;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 /**
- * Converts resources between R4 and R5 as HL7 does, or tells what its classes say of elements: for each line in a line
+ * Converts resources between versions as HL7 does, or tells what its classes say of elements: for each line in a line
  * out, in the same order.
  *
- * Usage: Main 4to5 | 5to4 (JSON), Main shape ("dstu2 Patient.name.family"), Main modifiers or elements ("r5 Immunization")
+ * Usage: Main 4to5 | 5to4 (JSON), Main convert ("stu3 r4 {...}"), Main table ("r5 Patient"), Main shape ("dstu2 Patient.name.family"), Main modifiers or elements ("r5 Immunization")
  */
 public final class Main {
 
@@ -25,13 +25,15 @@ public final class Main {
     }
 
     public static void main(String[] arguments) throws Exception {
-        Answer answer = switch (arguments.length == 1 ? arguments[0] : "") {
+        Answer answer = switch (arguments.length == 0 ? "" : arguments[0]) {
+            case "convert" -> Main::convert;
+            case "table" -> line -> Table.of(line.split(" ")[0], line.split(" ")[1]);
             case "4to5" -> Main::up;
             case "5to4" -> Main::down;
             case "shape" -> line -> Definitions.shape(line.split(" ")[0], line.split(" ")[1]);
             case "elements" -> line -> String.join(" ", Definitions.elements(line.split(" ")[0], line.split(" ")[1]));
             case "modifiers" -> line -> String.join(" ", Definitions.modifiers(line.split(" ")[0], line.split(" ")[1]));
-            default -> throw new IllegalArgumentException("Usage: Main 4to5 | 5to4 | shape | elements | modifiers");
+            default -> throw new IllegalArgumentException("Usage: Main 4to5 | 5to4 | convert | table | shape | elements | modifiers");
         };
         var in = new BufferedReader(new InputStreamReader(System.in, UTF_8));
         try (var out = new PrintWriter(new BufferedWriter(new OutputStreamWriter(System.out, UTF_8)))) {
@@ -39,6 +41,11 @@ public final class Main {
                 out.println(answer.to(line));
             }
         }
+    }
+
+    private static String convert(String line) {
+        String[] told = line.split(" ", 3);
+        return Conversion.of(told[0], told[1], told[2]);
     }
 
     private static String up(String json) throws Exception {

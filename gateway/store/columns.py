@@ -1,0 +1,99 @@
+"""How the resources of a block are written: those that were mapped by a form in columns, all others whole.
+
+A form is written once a block. Beside it stand ids, blanks and bytes, each in a column of its own, so that what is
+alike stands together: that is quicker to write, and packs better. A block without forms is an array of resources, as
+all were before; which of the two it is, its first byte tells (msgpack: a map or an array).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from gateway.store.values import AnyResource, FilledResource, StoredResource
+from mappers.forms import Filled, Form
+
+__all__ = ["pack_resources", "unpack_resources"]
+
+_MAPS: Final = frozenset({*range(0x80, 0x90), 0xDE, 0xDF})  # github.com/msgpack/msgpack/blob/master/spec.md
+
+
+class Columns(msgspec.Struct, omit_defaults=True):
+    """Resources in order. `forms` go by `which`, of which -1 is one of `others`; `blanks` are all, one after another.
+
+    `versions`, `places` and `urls` are empty where none has one.
+    """
+
+    forms: list[Form]
+    which: list[int]
+    ids: list[str]
+    blanks: list[str]
+    raws: list[bytes]
+    versions: list[str] = []
+    places: list[str] = []
+    urls: list[str] = []
+    others: list[StoredResource] = []
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_whole = msgspec.msgpack.Decoder(tuple[StoredResource, ...])
+_columns = msgspec.msgpack.Decoder(Columns)
+
+
+def pack_resources(resources: Sequence[AnyResource]) -> bytes:
+    """Write resources; `unpack_resources` gives them back in the same order."""
+    if not any(isinstance(each, FilledResource) for each in resources):
+        return _encode(resources)
+    numbers: dict[int, int] = {}
+    made = Columns([], [], [], [], [])
+    which, ids, blanks, raws = made.which, made.ids, made.blanks, made.raws
+    for each in resources:
+        if isinstance(each, StoredResource):
+            which.append(-1)
+            made.others.append(each)
+            continue
+        filled = each.filled
+        number = numbers.get(id(filled.form))
+        if number is None:
+            number = numbers[id(filled.form)] = len(made.forms)
+            made.forms.append(filled.form)
+        which.append(number)
+        ids.append(filled.id)
+        blanks += filled.blanks
+        raws.append(each.raw)
+    filled_ones = [each for each in resources if isinstance(each, FilledResource)]
+    made.versions = _unless_empty([each.filled.version for each in filled_ones])
+    made.places = _unless_empty([each.place for each in filled_ones])
+    made.urls = _unless_empty([each.full_url for each in filled_ones])
+    return _encode(made)
+
+
+def unpack_resources(packed: bytes | msgspec.Raw) -> tuple[StoredResource, ...]:
+    """Read what `pack_resources` wrote, and the blocks of releases before it."""
+    if memoryview(packed)[0] not in _MAPS:
+        return _whole.decode(packed)
+    return tuple(_written_out(_columns.decode(packed)))
+
+
+def _written_out(columns: Columns) -> Iterator[StoredResource]:
+    others = iter(columns.others)
+    sizes = [form.blanks for form in columns.forms]
+    count = len(columns.ids)
+    place = begin = 0
+    versions, places, urls = (column or [""] * count for column in (columns.versions, columns.places, columns.urls))
+    for number in columns.which:
+        if number < 0:
+            yield next(others)
+            continue
+        end = begin + sizes[number]
+        filled = Filled(
+            columns.forms[number], columns.ids[place], versions[place], tuple(columns.blanks[begin:end]), ""
+        )
+        yield FilledResource(filled, columns.raws[place], urls[place], places[place]).stored()
+        place, begin = place + 1, end
+
+
+def _unless_empty(column: list[str]) -> list[str]:
+    return column if any(column) else []

@@ -1,0 +1,75 @@
+"""What pieces say that come again and again: a visit's time, the tags of a server, the patient."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mappers.forms.pieces import meta_of, period_in, reference_in, text_in
+from mappers.references import subject_of
+from mappers.when import read_when
+
+__all__ = ["Memo"]
+
+_MOST: Final = 20_000  # pieces of a kind that are remembered
+
+
+class Memo:
+    """Reads pieces, and remembers them. What goes into the key of a shape is bytes."""
+
+    __slots__ = ("_metas", "_periods", "_subjects", "_times")
+
+    def __init__(self) -> None:
+        self._metas: dict[bytes, tuple[str, bytes]] = {}
+        self._times: dict[bytes, tuple[str, bytes] | None] = {}
+        self._periods: dict[bytes, tuple[list[str], bytes] | None] = {}
+        self._subjects: dict[bytes, str] = {}
+
+    def meta(self, piece: bytes) -> tuple[str, bytes]:
+        """Return the version that a meta tells, and what has to be the same of it."""
+        found = self._metas.get(piece)
+        if found is None:
+            version, rest = meta_of(piece)
+            found = (version or ""), (rest if version is None else b"\2" + rest)
+            if len(self._metas) >= _MOST:
+                self._metas.clear()
+            self._metas[piece] = found
+        return found
+
+    def time(self, piece: bytes) -> tuple[str, bytes] | None:
+        """Return a time, and its precision; `None` where it is none."""
+        if piece in self._times:
+            return self._times[piece]
+        text = text_in(piece)
+        when = read_when(text)
+        found = None if when is None or text is None else (text, when.precision.encode())
+        if len(self._times) >= _MOST:
+            self._times.clear()
+        self._times[piece] = found
+        return found
+
+    def period(self, piece: bytes) -> tuple[list[str], bytes] | None:
+        """Return the bounds of a Period that are told, and their precisions; `None` where it says anything else."""
+        if piece in self._periods:
+            return self._periods[piece]
+        found: tuple[list[str], bytes] | None = None
+        bounds = period_in(piece)
+        if bounds is not None:
+            whens = [read_when(bound) for bound in bounds]
+            if all(when is not None for bound, when in zip(bounds, whens, strict=True) if bound):
+                marks = ["" if when is None else when.precision for when in whens]
+                found = [bound for bound in bounds if bound], ",".join(marks).encode()
+        if len(self._periods) >= _MOST:
+            self._periods.clear()
+        self._periods[piece] = found
+        return found
+
+    def subject(self, piece: bytes) -> str:
+        """Return the patient that a Reference names, "" where it names none, or says more."""
+        found = self._subjects.get(piece)
+        if found is None:
+            told = reference_in(piece)
+            found = told if told == subject_of({"subject": {"reference": told}}) else ""
+            if len(self._subjects) >= _MOST:
+                self._subjects.clear()
+            self._subjects[piece] = found
+        return found
