@@ -357,6 +357,22 @@ def test_an_order_of_2015_is_a_fact_for_each_item():
     assert (refused.reason, refused.origin.path) == ("status", "item[1]")
 
 
+APPENDECTOMY = coded("http://snomed.info/sct", "80146002")
+OLDER_AND_NEWER = {
+    "stu3": {"resourceType": "ProcedureRequest", "code": APPENDECTOMY, "authoredOn": "2017-01-01"},
+    "r5": {"resourceType": "ServiceRequest", "code": {"concept": APPENDECTOMY}, "authoredOn": "2023-01-01"},
+}
+
+
+@pytest.mark.parametrize("version", OLDER_AND_NEWER)
+def test_an_order_of_another_version_is_the_same_fact(version):
+    told = OLDER_AND_NEWER[version] | {"id": "1", "status": "active", "intent": "order"}
+    told["subject"] = {"reference": "Patient/1"}
+    [fact] = map_resource(told, version, Origin("north", told["resourceType"], "1"), {})
+    assert (fact.kind, fact.name, fact.status) == ("order", "appendectomy", "active")
+    assert str(fact.when) == told["authoredOn"]
+
+
 def test_a_referral_that_asks_for_several_services_is_an_order_of_each():
     details = [coded(SNOMED, "103696004"), coded("urn:local", "x")]
     one, other = mapped("ServiceRequest", code=None, orderDetail=details)

@@ -64,7 +64,7 @@ def test_all_that_the_synthetic_patients_have_comes_back_to_the_digit(bundles):
     compared = Counter()
     for entries in bundles.values():
         for _, before, after in entries:
-            if before["resourceType"] in {*MAPPERS} - {"CarePlan", "Goal", "ImagingStudy"}:  # built otherwise
+            if before["resourceType"] in {*MAPPERS} - {"CarePlan"}:  # R5 has no place for what an activity is in detail
                 assert digits(to_r4(after, "r5")) == digits(before)
                 compared[before["resourceType"]] += 1
     assert compared == {
@@ -77,6 +77,8 @@ def test_all_that_the_synthetic_patients_have_comes_back_to_the_digit(bundles):
         "Immunization": 321,
         "DiagnosticReport": 430,
         "AllergyIntolerance": 22,
+        "Goal": 106,
+        "ImagingStudy": 44,
     }
 
 
