@@ -10,7 +10,7 @@ import msgspec
 
 from mappers.elements import Json
 from mappers.forms.form import Form
-from mappers.forms.memo import Memo
+from mappers.forms.memo import Memo, order_of
 from mappers.forms.numbers import Slot
 from mappers.forms.pieces import inner_length, numbers_in, period_in, reference_in, text_in
 from mappers.when import read_when
@@ -110,6 +110,8 @@ class Layout:
                 return None
             times += period[0]
             same.append(period[1])
+        if len(times) > 1:
+            same.append(order_of(times))
         for name in self.numbered:
             parts = numbers_in(bytes(pieces[name]))
             same.append(b"\1".join(parts[0::2]))

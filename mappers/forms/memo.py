@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from mappers.forms.pieces import meta_of, period_in, reference_in, text_in
 from mappers.references import subject_of
 from mappers.when import read_when
 
-__all__ = ["Memo"]
+__all__ = ["Memo", "order_of"]
 
 _MOST: Final = 20_000  # pieces of a kind that are remembered
+
+
+def order_of(times: Iterable[str]) -> bytes:
+    """Write down which of the bounds of some times are before which: a Period may end before it begins."""
+    bounds = [bound for when in map(read_when, times) if when for bound in (when.earliest, when.latest)]
+    ranks = {bound: rank for rank, bound in enumerate(sorted(set(bounds)))}
+    return bytes(map(ranks.__getitem__, bounds))
 
 
 class Memo:

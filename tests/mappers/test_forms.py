@@ -6,6 +6,8 @@ import json
 import random
 from collections import Counter
 from decimal import Decimal
+from functools import partial
+from itertools import permutations, product
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +207,46 @@ def test_limits_hold_between_numbers_that_were_read_alike():
         assert check(forms, observation("4.2")) is not None
         assert check(forms, observation("99")) is None
     assert {len(getattr(f.outcomes()[0], "flags", ())) for f in flags if f} == {0, 1}, "both usual and unusual ones"
+
+
+def coded(system: str, code: str) -> dict[str, Any]:
+    """Write a concept."""
+    return {"coding": [{"system": system, "code": code}]}
+
+
+HL7 = "http://terminology.hl7.org/CodeSystem"
+SNOMED = "http://snomed.info/sct"
+
+
+def visit(number: int, start: str, end: str, _: str) -> bytes:
+    """Write a visit from one time to another."""
+    kind = {"system": f"{HL7}/v3-ActCode", "code": "AMB"}
+    body = {"resourceType": "Encounter", "id": f"e{number}", "status": "finished", "class": kind}
+    about = {"type": [coded(SNOMED, "185349003")], "subject": {"reference": "Patient/p1"}}
+    return written(body | about | {"period": {"start": start, "end": end}})
+
+
+def diagnosis(number: int, onset: str, end: str, recorded: str, *, has_onset: bool = True) -> bytes:
+    """Write a diagnosis that began, ended and was recorded."""
+    statuses = {
+        "clinicalStatus": coded(f"{HL7}/condition-clinical", "resolved"),
+        "verificationStatus": coded(f"{HL7}/condition-ver-status", "confirmed"),
+    }
+    body = {"resourceType": "Condition", "id": f"c{number}", **statuses, "code": coded(SNOMED, "44054006")}
+    times = {"onsetDateTime": onset} if has_onset else {}
+    times |= {"abatementDateTime": end, "recordedDate": recorded}
+    return written(body | {"subject": {"reference": "Patient/p1"}} | times)
+
+
+@pytest.mark.parametrize("write", [visit, diagnosis, partial(diagnosis, has_onset=False)])
+def test_what_ends_before_it_begins_is_of_no_form_of_what_does_not(write):
+    forms = Forms("north")
+    times = [
+        *permutations(("2026-01-02", "2026-01-05", "2026-01-08")),
+        *product(("2026-01-03", "2026-01-06"), repeat=3),
+    ]
+    made = [check(forms, write(number, *each)) for number, each in enumerate(2 * times)]
+    assert sum(each is not None for each in made) > len(made) // 3
 
 
 def test_what_one_resource_of_a_form_leaves_out_and_another_says_is_read():
