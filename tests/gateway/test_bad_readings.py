@@ -73,7 +73,7 @@ def test_values_that_cannot_be_are_refused_or_not_believed_and_move_no_forecast(
     }
     status, result, refused = forecast(*worn(), *bad.values())
     assert (status, result["courses"], result["last"]) == (0, clean[1]["courses"], clean[1]["last"])
-    assert refused == {"implausible": 3, "no-unit": 1, "no-value": 1, "bad-date": 1, "status": 1}
+    assert refused == {"implausible": 4, "no-unit": 1, "no-value": 1, "bad-date": 1, "status": 1}
 
 
 def test_shuffled_and_doubled_files_give_the_same_forecast(forecast):
