@@ -102,5 +102,5 @@ def _said(result: Result, attention: Attention) -> str:
 
 
 def _narrative(result: Result, attention: Attention) -> Resource:
-    said = escape(f"{attention.title}. {_said(result, attention)}")
+    said = escape(f"{attention.title}. {_said(result, attention)}", quote=False)
     return {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{said}</p></div>'}

@@ -59,13 +59,13 @@ def identifier(uuid: str) -> Resource:
 
 def narrative(result: Result, outputs: tuple[ResultOutput, ...]) -> Resource:
     """Tell it in the narrative too, which is all that some viewers show."""
-    rows = "".join(f"<li>{escape(told(output))}</li>" for output in outputs)
-    div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{escape(nature(result))}</p><ul>{rows}</ul></div>'
+    rows = "".join(f"<li>{escape(told(output), quote=False)}</li>" for output in outputs)
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{escape(nature(result), quote=False)}</p><ul>{rows}</ul></div>'
     return {"status": "generated", "div": div}
 
 
 def _paragraph(said: str) -> Resource:
-    div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{escape(said)}</p></div>'
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{escape(said, quote=False)}</p></div>'
     return {"status": "generated", "div": div}
 
 
