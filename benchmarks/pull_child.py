@@ -119,6 +119,6 @@ async def _watched(home: Home, source: Source) -> dict[str, float]:
     watch.watch(gateway.ingest, "read_json", "parse")
     watch.watch(gateway.census.Census, "read", "parse")
     watch.watch(gateway.census.Census, "settle", "people")
-    watch.watch(gateway.ingest, "understand", "map")
+    watch.watch(gateway.ingest, "_understand", "map")
     await ingest(home, _Watched(source, watch), lambda text: None)
     return dict(watch.spent)

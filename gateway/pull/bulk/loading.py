@@ -20,8 +20,8 @@ from security.errors import Denied, NotFhir, Refused, Unreachable
 
 __all__ = ["ExpiredError", "Loaded", "Loading"]
 
-_LINES = 5_000  # on a page
-_BYTES = 4 << 20
+_LINES = 2_500  # on a page
+_BYTES = 2 << 20
 _ABROAD = "A file on another server could not be had. If it is this one under another name, add its base to aliases."
 _WAITING = 8  # pages that wait to be stored, at most
 
