@@ -18,7 +18,7 @@ from gateway.settings import Settings
 from gateway.store import Store
 from security.audit import Access, System
 from security.blind import BlindIndex
-from security.errors import BadSettings, StoreFull
+from security.errors import BadSettings, StoreFull, UnknownName
 from security.keys import SecretKeyRing
 
 __all__ = ["Home", "now"]
@@ -86,6 +86,12 @@ class Home:
         """Name a source in the audit: its base URL, or that it is a folder."""
         known = self.settings.sources.get(source)
         return System(source, (known.base_url if known else "") or "folder")
+
+    def must_know(self, source: str | None) -> None:
+        """Raise `UnknownName` for a source that is not configured and of which nothing is stored; `None` is all."""
+        known = dict.fromkeys([*self.settings.sources, *self.store.sources()])
+        if source is not None and source not in known:
+            raise UnknownName("source", source, known)
 
     def __enter__(self) -> Home:
         return self

@@ -51,6 +51,7 @@ def missing_(*, source: str | None = None, limit: int = 50, unnamed: bool = Fals
         `is = "wider"` gives them that of a more general code, such as the ingredient of a tablet.
     """
     with Home.open(load_settings(options.home), create=False) as home:
+        home.must_know(source)
         home.store.append_audit([read_event(home.access(what=("Basic/missing-codes",)))])
         found = find_unnamed(home, source) if unnamed else find_missing(home, source)
     if options.format == "toml":

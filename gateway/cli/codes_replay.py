@@ -7,7 +7,6 @@ from gateway.home import Home
 from gateway.replay import replay
 from gateway.settings import load_settings
 from security.audit import read_event
-from security.errors import UnknownName
 
 __all__ = ["replay_"]
 
@@ -30,9 +29,7 @@ def replay_(
         Map all that is kept, and not only what is affected.
     """
     with Home.open(load_settings(options.home), create=False) as home:
-        known = list(home.store.sources())
-        if source is not None and source not in known:
-            raise UnknownName("source", source, known)
+        home.must_know(source)
         home.store.append_audit([read_event(home.access(what=("Basic/replay",)))])
         with progress("Mapping again") as show:
             done = replay(home, source, show, dry_run=dry_run, everything=everything)

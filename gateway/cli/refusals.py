@@ -10,6 +10,7 @@ from gateway.home import Home
 from gateway.settings import load_settings
 from mappers.ledger import REASONS
 from security.audit import read_event
+from security.errors import UnknownName
 
 __all__ = ["refusals_"]
 
@@ -29,6 +30,9 @@ def refusals_(
         How many to list at most; the counts are of all.
     """
     with Home.open(load_settings(options.home), create=False) as home:
+        home.must_know(source)
+        if reason is not None and reason not in REASONS:
+            raise UnknownName("reason", reason, REASONS)
         home.store.append_audit([read_event(home.access(what=("Basic/refusals",)))])
         found = list(home.store.refusals(source, reason))
         counts = Counter(each.refusal.reason for each in found)

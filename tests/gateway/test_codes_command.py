@@ -43,6 +43,17 @@ def say(home: Path, capsys, *arguments: str, status: int = 0):
     return json.loads(run(home, capsys, *arguments, "--format", "json", status=status))
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["codes", "missing", "--source"], ["codes", "replay", "--source"], ["refusals"], ["refusals", "--reason"]],
+)
+def test_a_mistyped_name_is_told_and_not_answered_with_nothing(home, capsys, command):
+    capsys.readouterr()
+    near = "no-unti" if "--reason" in command else "wrad"
+    assert main([*command, near, "--home", str(home)]) == 2
+    assert f"Did you mean {'no-unit' if '--reason' in command else 'ward'}" in capsys.readouterr().err
+
+
 def test_what_no_table_has_is_listed_once_a_code_with_its_count_most_frequent_first(home, capsys):
     found = say(home, capsys, "missing")
     assert [(one["code"], one["count"], one["sources"]) for one in found["codes"]] == [

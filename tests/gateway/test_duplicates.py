@@ -17,28 +17,15 @@ from mappers.duplicates import Settled
 from mappers.facts import Fact, Origin
 from mappers.outbound import to_json
 from mappers.sameness import agree
+from tests.gateway.telling import AT, result
 from twin_engine import Profile
 from twin_engine.model import Need
 
 Json = dict[str, Any]
-AT = "2026-03-04T05:06:07Z"
 LAB = {"system": "urn:oid:1.2.3.4", "value": "A-2026-17"}
 MARKED = {
     "coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-ver-status", "code": "entered-in-error"}]
 }
-
-
-def result(name: str = "g", value: float = 99, unit: str = "mg/dL", code: str = "2345-7", **changes: Any) -> Json:
-    return {
-        "resourceType": "Observation",
-        "id": name,
-        "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
-        "subject": {"reference": "Patient/1"},
-        "effectiveDateTime": AT,
-        "valueQuantity": {"value": value, "unit": unit, "code": unit, "system": "http://unitsofmeasure.org"},
-        **changes,
-    }
 
 
 def of(kind: str, name: str, system: str, code: str, **changes: Any) -> Json:
@@ -308,6 +295,16 @@ def test_an_error_that_was_entered_anew_stands_and_says_so():
     told = settled(north=[result("a", status="entered-in-error"), result("c")], south=[result("b")])
     [fact] = told.facts
     assert (len(fact.also), fact.flags) == (1, ("error-elsewhere",))
+
+
+@pytest.mark.parametrize(("wrong", "other"), [("2026-03-04", "2026-03-05"), ("2026-03", "2026-04-02")])
+def test_an_error_of_another_day_says_nothing_of_a_date(wrong, other):
+    told = settled(
+        north=[result("a", status="entered-in-error", effectiveDateTime=wrong)],
+        south=[result("b", effectiveDateTime=other)],
+    )
+    [fact] = told.facts
+    assert (fact.flags, told.overruled) == ((), ())
 
 
 def test_an_error_of_another_value_or_time_is_another_result():

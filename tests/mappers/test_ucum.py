@@ -12,6 +12,8 @@ from fractions import Fraction
 from importlib.resources import files
 
 import pytest
+from lark.exceptions import LarkError
+from pint.errors import PintError
 
 from mappers.analytes import ANALYTES, step_to, to_canonical
 from mappers.rows import read_table
@@ -209,7 +211,7 @@ def by_pint(pint, code):
     """What pint says of a code, in its base units; `None` where it is no code."""
     try:
         return pint.from_ucum(code).to_base_units()
-    except Exception:
+    except (LarkError, PintError, AttributeError):  # what it cannot read it may give back as it stands
         return None
 
 

@@ -76,6 +76,14 @@ def test_what_cannot_be_does_not_hide_the_greatest_that_was() -> None:
     assert (refusal.reason, refusal.origin.path) == ("implausible", "component[0].valueSampledData")
 
 
+def test_what_cannot_be_does_not_hide_the_least_that_was() -> None:
+    samples = ["1"] * 20_000
+    samples[1], samples[2] = "-900000", "-500"  # of one stretch, in which nothing is too high
+    fact, refusal = ecg(" ".join(samples))
+    assert min(value for value in fact.value if value is not None) == Decimal("-1.2500")
+    assert (refusal.reason, refusal.origin.path) == ("implausible", "component[0].valueSampledData")
+
+
 def test_samples_beyond_detection_are_gaps_and_the_fact_says_so() -> None:
     fact = one(ecg("1 L 2 U 3", lowerLimit=Decimal(-3000), upperLimit=Decimal(3000)))
     assert [value is None for value in fact.value] == [False, True, False, True, False]
