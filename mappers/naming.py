@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final, Literal
 
 from jellyfish import damerau_levenshtein_distance, jaro_winkler_similarity, metaphone
@@ -13,15 +13,7 @@ from mappers.rows import read_table
 __all__ = ["FIRST_PARTS", "family_level", "given_level", "rarity"]
 
 
-def _by_name(buckets: dict[str, str]) -> dict[str, float]:
-    return {name: float(bits) for bits, names in buckets.items() for name in names.split()}
-
-
-_NAMES: Final[dict[str, Any]] = read_table("names")
-_BITS: Final = {kind: _by_name(_NAMES[kind]) for kind in ("given", "family")}
-_RARE: Final = {kind: float(bits) for kind, bits in _NAMES["rare"].items()}
 _MUCH_RARER: Final = 4.0  # bits
-_LISTED: Final = NickNamer()
 _ENDINGS: Final = ("ie", "ey", "y", "i")  # of pet names, which everybody writes as they like
 _LONG: Final = 6
 FIRST_PARTS: Final[frozenset[str]] = frozenset(read_table("identifiers")["first_parts"])
@@ -30,7 +22,21 @@ FIRST_PARTS: Final[frozenset[str]] = frozenset(read_table("identifiers")["first_
 
 def rarity(name: str, kind: Literal["given", "family"]) -> float:
     """Say how rare a name is, in bits: -log2 of the share of those who bear it."""
-    return _BITS[kind].get(name, _RARE[kind])
+    bits, rare = _bits(kind)
+    return bits.get(name, rare)
+
+
+@cache
+def _bits(kind: Literal["given", "family"]) -> tuple[dict[str, float], float]:
+    """Read how rare each name is, and how rare one that is not listed; not before two people are compared."""
+    names: dict[str, Any] = read_table("names")
+    listed = {name: float(bits) for bits, named in names[kind].items() for name in named.split()}
+    return listed, float(names["rare"][kind])
+
+
+@cache
+def _listed() -> NickNamer:
+    return NickNamer()
 
 
 @lru_cache(maxsize=65_536)
@@ -55,12 +61,13 @@ def _full_names(name: str) -> frozenset[str]:
     ending = next((each for each in _ENDINGS if name.endswith(each)), "")
     if ending and len(name) > len(ending) + 1:
         found.update(name.removesuffix(ending) + each for each in _ENDINGS)
-    return frozenset(found.union(*(_LISTED.canonicals_of(each) for each in found)))
+    return frozenset(found.union(*(_listed().canonicals_of(each) for each in found)))
 
 
 def _slip_or_alike(a: str, b: str) -> str:
     """Say whether two that are near are one name and a slip of it, or two names that people bear (Joan and John)."""
-    bits = [_BITS["given"].get(name) for name in (a, b)]
+    listed, _ = _bits("given")
+    bits = [listed.get(name) for name in (a, b)]
     if bits[0] is None or bits[1] is None:
         return "slip"
     return "slip" if abs(bits[0] - bits[1]) >= _MUCH_RARER else "alike"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
+from inspect import cleandoc
 
 from cyclopts import App, CycloptsError
 
 from gateway import __version__
 from gateway.neighbours import refuse_neighbours
+from gateway.unforeseen import quieten
 from security.errors import Fault
 
 __all__ = ["app", "main"]
@@ -35,11 +36,12 @@ _hostile = App(name="hostile", help="Play an EHR that goes wrong, to try a FHIR 
 
 def _register(to: App, name: str, module: str) -> None:
     """Offer a command that is imported when it runs, so that help comes at once; its docstring is read as text."""
-    source = files("gateway.cli").joinpath(f"{module}.py").read_text("utf-8")
-    functions = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
     function = f"{name.replace('-', '_')}_"
-    docstring = next(ast.get_docstring(node) for node in functions if node.name == function) or ""
-    to.command(f"gateway.cli.{module}:{function}", name=name, help=docstring.partition("\n\nParameters\n")[0])
+    source = files("gateway.cli").joinpath(f"{module}.py").read_text("utf-8")
+    _, _, body = source.partition(f"\ndef {function}(")
+    _, _, docstring = body.partition('    """')
+    told = docstring.partition('"""')[0].partition("\n\n    Parameters\n")[0]
+    to.command(f"gateway.cli.{module}:{function}", name=name, help=cleandoc(told))
 
 
 for _name in (
@@ -67,8 +69,11 @@ for _name in (
     "glycaemia",
     "propose",
     "send",
+    "erase",
+    "hold",
 ):
     _register(app, _name, _name.replace("-", "_"))
+_register(app, "restrict", "hold")
 for _name in ("list", "verify"):
     _register(_audit, _name, "audit")
 for _name in ("list", "show", "check"):
@@ -106,6 +111,8 @@ app.command(_hostile)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     said = sys.argv[1:] if arguments is None else [*arguments]  # gateway.cli.list hides the builtin here
+    if arguments is None and "--debug" not in said:
+        quieten()
     try:
         refuse_neighbours()
         status = app(said, result_action="return_value", exit_on_error=False, print_error=True)

@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.pull.bundle import Bundle, NotReadError, read_bundle
 from gateway.pull.connection import ComeBackLater, Connection
+from gateway.pull.early import Early
 from gateway.pull.inflate import TooLarge
 from gateway.pull.network import TimedOut
 from gateway.pull.outcome import ServerError, read_outcome
@@ -87,6 +88,16 @@ class Asker:
     def __init__(self, connection: Connection, longest_url: int) -> None:
         self._connection = connection
         self._longest = longest_url - len(str(connection.base.url))
+        self._early = Early[tuple[Reply, Bundle | None]]()
+
+    async def ask_early(self, question: Question, link: str, first: First) -> None:
+        """Send the request for the page behind the one that came, so that the server works while that one is read."""
+        ahead = msgspec.structs.replace(question, next=link)
+        await self._early.send(_key(question), link, self._send(ahead, first, tries=None))
+
+    async def close(self) -> None:
+        """Forget what was asked early and is not wanted any more."""
+        await self._early.close()
 
     async def page(self, question: Question, first: First) -> Answer:
         """Ask for the next page of a question, in another way where the server does not take the first one."""
@@ -96,7 +107,8 @@ class Asker:
             if not question.next and length > self._longest:
                 question = msgspec.structs.replace(question, by_post=True)
             try:
-                reply, bundle = await self._send(question, first, tries=1 if way else None)
+                came = await self._early.take(_key(question), question.next)
+                reply, bundle = came or await self._send(question, first, tries=1 if way else None)
             except (ComeBackLater, Denied):
                 raise
             except TooLarge as fault:
@@ -149,6 +161,10 @@ def codes_in(body: bytes) -> str:
     """Write the issue codes of an OperationOutcome for a remark, "" where it is none."""
     told = read_outcome(body).codes
     return f" ({', '.join(told)})" if told else ""
+
+
+def _key(question: Question) -> tuple[int, int]:
+    return question.inquiry, question.part
 
 
 def _pairs(question: Question, first: First) -> Parameters:

@@ -145,6 +145,7 @@ class SearchCrawl:
             for task in running.values():
                 task.cancel()
             await asyncio.gather(*running.values(), return_exceptions=True)
+            await self._steps.close()
 
     def certificate(self) -> Certificate:
         """Certify the walk; what was not walked to its end counts as "unfinished"."""

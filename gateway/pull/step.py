@@ -147,6 +147,7 @@ class Stepper:
 
     async def _read(self, inquiry: Inquiry, step: Step, answer: Answer, first: First) -> None:
         question = step.question
+        await self._ask_early(step, answer, first)
         others = self._types if inquiry.way == "everything" else ()
         place = f"{step.name} page {question.pages + 1}"
         deepest = self._connection.deepest
@@ -169,6 +170,23 @@ class Stepper:
             self._turn(step, answer, first, is_new=is_new or not answer.bundle.entry)
         else:
             step.question = await self._ended(inquiry, step, first)
+
+    async def _ask_early(self, step: Step, answer: Answer, first: First) -> None:
+        """Ask for the next page before this one is read, where nothing tells that it may not be wanted."""
+        question, url = step.question, answer.reply.url
+        link = answer.bundle.linked("next").strip()
+        if not link or not answer.bundle.entry or (first.is_filtered and not question.pages):
+            return
+        try:
+            link = self._links.next(link, url, answer.bundle.linked("self"))
+        except ForeignUrlError:
+            return
+        if link != url and fingerprint(link.encode()) not in step.urls and question.pages < _PAGES:
+            await self._asker.ask_early(question, link, first)
+
+    async def close(self) -> None:
+        """Forget what was asked for and is not wanted any more."""
+        await self._asker.close()
 
     def _turn(self, step: Step, answer: Answer, first: First, *, is_new: bool) -> None:
         """Find the next page; raises `Stopped` where it leads astray or in circles."""
