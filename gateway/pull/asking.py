@@ -67,13 +67,14 @@ class First:
 
 @dataclass(slots=True)
 class Answer:
-    """A page as it came, the request as it was sent, and the question as it is asked now."""
+    """A page as it came, the request as it was sent, the question as it is asked now, and where its next link leads."""
 
     reply: Reply
     bundle: Bundle
     sent: str
     question: Question
     remarks: list[str] = field(default_factory=list)
+    link: str = ""
 
 
 class Asker:

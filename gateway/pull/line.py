@@ -127,7 +127,7 @@ class Line:
 
     def resolve(self, link: str, page: str) -> str:
         """Read a link that a server gave us on `page`; raises `ForeignUrlError` where it leads out of the base."""
-        url = self.base.follow(link, httpx.URL(page))
+        url = self.base.follow(link, page)
         if not self.base.covers(url):
             raise ForeignUrlError("outside the base")
         return str(url)

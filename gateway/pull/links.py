@@ -40,7 +40,7 @@ class Links:
     def next(self, link: str, page: str, self_link: str = "") -> str:
         """Read a next link found on `page`; raises `ForeignUrlError` where nothing says that it leads to our server."""
         try:
-            url = self._base.follow(link, httpx.URL(page))
+            url = self._base.follow(link, page)
         except ForeignUrlError:
             url = self._ours(link, page, self_link)
         if not self._base.covers(url):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 import httpx
@@ -70,16 +71,18 @@ class Base:
 
         Raises `ForeignUrlError` where it leads to another server.
         """
-        url = self.read(link, self.url.copy_with(path=self.url.path.rstrip("/") + "/"))
+        url = self.read(link, _as_folder(self.url))
         if not self.same_server(url):
             raise ForeignUrlError("another server")
         return url
 
-    def follow(self, link: str, page: httpx.URL) -> httpx.URL:
+    def follow(self, link: str, page: str) -> httpx.URL:
         """Read a link found on `page`. Servers mean relative links relative to the page or to the base, both are seen
         (fhircrackr#110): "Patient?page=2" is below the base, "?page=2" is about the page itself.
         """
-        return self.join(str(page.copy_with(query=link[1:].encode()))) if link.startswith("?") else self.join(link)
+        if link.startswith("?"):
+            return self.join(str(httpx.URL(page).copy_with(query=link[1:].encode())))
+        return self.join(link)
 
     @staticmethod
     def read(link: str, against: httpx.URL) -> httpx.URL:
@@ -92,7 +95,12 @@ class Base:
             raise ForeignUrlError("not a URL") from error
         if url.scheme not in ("http", "https") or not url.host or not _is_plain_path(url):
             raise ForeignUrlError("not a URL")
-        return url.copy_with(fragment=None)
+        return url.copy_with(fragment=None) if url.fragment or "#" in link else url
+
+
+@lru_cache(maxsize=64)
+def _as_folder(url: httpx.URL) -> httpx.URL:
+    return url.copy_with(path=url.path.rstrip("/") + "/")
 
 
 def _origin(url: httpx.URL) -> tuple[str, bytes, int]:

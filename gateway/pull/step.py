@@ -174,11 +174,11 @@ class Stepper:
     async def _ask_early(self, step: Step, answer: Answer, first: First) -> None:
         """Ask for the next page before this one is read, where nothing tells that it may not be wanted."""
         question, url = step.question, answer.reply.url
-        link = answer.bundle.linked("next").strip()
-        if not link or not answer.bundle.entry or (first.is_filtered and not question.pages):
+        said = answer.bundle.linked("next").strip()
+        if not said or not answer.bundle.entry or (first.is_filtered and not question.pages):
             return
         try:
-            link = self._links.next(link, url, answer.bundle.linked("self"))
+            answer.link = link = self._links.next(said, url, answer.bundle.linked("self"))
         except ForeignUrlError:
             return
         if link != url and fingerprint(link.encode()) not in step.urls and question.pages < _PAGES:
@@ -192,7 +192,7 @@ class Stepper:
         """Find the next page; raises `Stopped` where it leads astray or in circles."""
         question, url = step.question, answer.reply.url
         try:
-            link = self._links.next(question.next, url, answer.bundle.linked("self"))
+            link = answer.link or self._links.next(question.next, url, answer.bundle.linked("self"))
         except ForeignUrlError as error:
             raise Stopped("foreign-next-link") from error
         step.question = msgspec.structs.replace(question, next=link)
