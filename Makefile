@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check coverage constraints format clean
+.PHONY: help demo test check coverage constraints sbom audit-dependencies format clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 BIN := .venv/bin
@@ -25,11 +25,16 @@ help:
 	@$(BIN)/python -m pip install -q -e .
 	@touch $@
 
-.venv/ready-dev: .venv/ready
+# What is there in C, too; without a compiler all works, and takes longer.
+.venv/built: mappers/forms/_tracks.c .venv/ready
+	@$(BIN)/python hatch_build.py >&2
+	@touch $@
+
+.venv/ready-dev: .venv/ready | .venv/built
 	@$(BIN)/python -m pip install -q --group dev
 	@touch $@
 
-demo: .venv/ready
+demo: .venv/ready .venv/built
 	@$(BIN)/twin demo
 
 check: .venv/ready-dev
@@ -54,6 +59,15 @@ constraints:
 	@PIP_CONSTRAINT= .cache/fresh/bin/python -m pip install -q . hatchling --group dev
 	@head -1 constraints.txt > .cache/pins && .cache/fresh/bin/python -m pip freeze --all --exclude fhirtwin | sort -f >> .cache/pins
 	@mv .cache/pins constraints.txt && rm -rf .cache/fresh
+
+# The bill of materials of a release (CycloneDX): what fhirtwin needs to run, with versions and licences.
+sbom: .venv/ready-dev
+	@mkdir -p dist && $(BIN)/python .ci/sbom.py dist/fhirtwin.cdx.json && echo "dist/fhirtwin.cdx.json" >&2
+
+# Are there advisories against a pinned version? Needs pypi.org itself, or OSV; fails where it cannot ask (docs/security.md).
+audit-dependencies: .venv/ready
+	@[ -d .cache/audit ] || { $(PYTHON) -m venv .cache/audit && PIP_CONSTRAINT= .cache/audit/bin/python -m pip install -q pip-audit; }
+	@PIP_CONSTRAINT= .cache/audit/bin/pip-audit --strict --progress-spinner off --disable-pip --no-deps -r constraints.txt
 
 format: .venv/ready-dev
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .

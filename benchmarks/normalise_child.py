@@ -1,6 +1,6 @@
 """One piece of work in a process of its own, for `normalise.py`: ours, a peer, or what reading alone costs.
 
-    python benchmarks/normalise_child.py ours|models|msgspec|duckdb|polars|spark FILE
+    python benchmarks/normalise_child.py ours|floor|models|msgspec|duckdb|polars|spark FILE
 
 Prints one JSON object: how many resources, the CPU seconds that they took without the start, and the largest memory.
 Nothing of ours is imported for a peer, so that it can run in an environment of its own.
@@ -14,7 +14,6 @@ import asyncio
 import json
 import os
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ __all__ = ["main"]
 
 MODELS = 2_000  # resources of which the peer takes long enough
 BATCH = 5_000
+FLOOR = 4_000  # lines that land together
 COLUMNS = {
     "id": "VARCHAR",
     "status": "VARCHAR",
@@ -69,6 +69,55 @@ def ours(file: Path) -> dict[str, Any]:
         "mapping_cpu_s": ended - (marks[0] if marks else began),
         "stored_mb": stored / 1e6,
     }
+
+
+def floor(file: Path) -> dict[str, Any]:
+    """Do only what libraries in C do on our way, page by page: nothing is looked at, matched, mapped or audited.
+
+    Lines are decoded, packed (zstd), encrypted and written with fsync as they land; they are read, decrypted and
+    unpacked again, each is hashed, and they are packed, encrypted and written in blocks of half a megabyte.
+    """
+    import hashlib
+    import sqlite3
+
+    import msgspec
+    import zstandard
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from normalise_bare import decode
+
+    pack, unpack = zstandard.ZstdCompressor(level=1), zstandard.ZstdDecompressor()
+    cipher, pages = AESGCM(os.urandom(32)), msgspec.msgpack.Decoder(list[bytes])
+
+    def sealed(plain: bytes) -> bytes:
+        nonce = os.urandom(12)
+        return nonce + cipher.encrypt(nonce, pack.compress(plain), None)
+
+    count = 0
+    with tempfile.TemporaryDirectory() as place:
+        base = sqlite3.connect(f"{place}/floor.db", isolation_level=None)
+        base.execute("PRAGMA journal_mode=WAL")
+        base.execute("PRAGMA synchronous=FULL")
+        base.execute("CREATE TABLE page (number INTEGER PRIMARY KEY, sealed BLOB)")
+        base.execute("CREATE TABLE block (number INTEGER PRIMARY KEY, names BLOB, sealed BLOB)")
+        began = cpu()
+        with file.open("rb") as lines:
+            number = 0
+            while page := [line.strip() for line in islice(lines, FLOOR)]:
+                for raw in page:
+                    decode(raw)
+                base.execute("INSERT INTO page VALUES (?, ?)", (number, sealed(msgspec.msgpack.encode(page))))
+                count, number = count + len(page), number + 1
+        landed = cpu()
+        for (body,) in base.execute("SELECT sealed FROM page ORDER BY number").fetchall():
+            page = pages.decode(unpack.decompress(cipher.decrypt(body[:12], body[12:], None)))
+            for begin in range(0, len(page), 500):
+                raws = page[begin : begin + 500]
+                names = b"".join(hashlib.sha256(raw).digest() for raw in raws)
+                block = (sealed(names), sealed(msgspec.msgpack.encode(raws)))
+                base.execute("INSERT INTO block (names, sealed) VALUES (?, ?)", block)
+        ended = cpu()
+        base.close()
+    return {"resources": count, "cpu_s": ended - began, "mapping_cpu_s": ended - landed}
 
 
 def models(file: Path) -> dict[str, Any]:
@@ -148,7 +197,7 @@ def in_duckdb(file: Path) -> dict[str, Any]:
     names = ", ".join(f"{name}: '{kind}'" for name, kind in COLUMNS.items())
     began = cpu()
     base.execute(
-        f"CREATE TABLE t AS SELECT * FROM read_json('{file}', format='newline_delimited', columns={{{names}}})"  # noqa: S608
+        f"CREATE TABLE t AS SELECT * FROM read_json('{file}', format='newline_delimited', columns={{{names}}})"  # noqa: S608 - names of ours
     )
     spent = cpu() - began
     return {"resources": base.execute("SELECT count(*) FROM t").fetchall()[0][0], "cpu_s": spent}
@@ -201,6 +250,7 @@ def in_spark(file: Path) -> dict[str, Any]:
 
 WORK: dict[str, Callable[[Path], dict[str, Any]]] = {
     "ours": ours,
+    "floor": floor,
     "models": models,
     "msgspec": bare,
     "duckdb": in_duckdb,

@@ -132,7 +132,7 @@ def peer_seconds(python: str, series: Series, day: datetime, end: datetime) -> f
         "u2ss": float(rate.mean() / 5.0 / 60.0 * 1000.0 / INPUTS["body-weight"]),
     }
     command = [python, "-c", PEER]
-    done = subprocess.run(command, input=json.dumps(told), capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run(command, input=json.dumps(told), capture_output=True, text=True, check=True)  # noqa: S603 - our own
     return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
 
 

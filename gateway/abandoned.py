@@ -25,7 +25,7 @@ async def abandon(home: Home, name: str, settings: SourceSettings) -> Cancelled:
         raise Misuse("No pull from this source was left unfinished.", hint="twin certificates list tells what was.")
     became: Cancelled = "none"
     if settings.base_url:
-        async with connect(settings, kept(home.settings.home, name)) as connection:
+        async with connect(settings, kept(home.settings.home, name), home=home, name=name) as connection:
             became = await cancel(connection, pull.cursor)
     asked = f"DELETE {settings.base_url}".encode()
     told = [query_event(home.access(peer=home.peer(name), query=asked))] if became != "none" else []

@@ -64,7 +64,7 @@ async def ask_for_absent(
     for name in told_deleted(home, pull.source, holders):
         suspects.setdefault(name.partition("/")[0], []).append(name)
     if suspects or others:
-        async with connect(settings, kept(home.settings.home, pull.source)) as connection:
+        async with connect(settings, kept(home.settings.home, pull.source), home=home, name=pull.source) as connection:
             connection.fhir_version = certificate.fhir_version
             if others:
                 told, asked = await _history(home, pull, connection, holders, others)

@@ -8,8 +8,11 @@ from collections.abc import Iterable
 from gateway.home import Home
 from gateway.store import Linked, StoredResource
 from mappers import Unreadable, read_json, subject_of
+from security.reidentification import Reidentify
 
 __all__ = ["belongings"]
+
+_MOVING = Reidentify("move a patient as received to the twin that they are")
 
 
 def belongings(home: Home, twin: str, linked: Iterable[Linked]) -> dict[str, list[StoredResource]]:
@@ -20,7 +23,7 @@ def belongings(home: Home, twin: str, linked: Iterable[Linked]) -> dict[str, lis
     """
     wanted = set(linked)
     store = home.store
-    record = store.twin_record(twin)
+    record = store.twin_record(twin, leave=_MOVING)
     of_source: dict[str, set[Linked]] = defaultdict(set)
     for each in store.linked(twin):
         of_source[each.source].add(each)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import msgspec
@@ -35,6 +35,7 @@ from mappers import (
 )
 from mappers.bundles import Item, items_of
 from mappers.facts import Origin
+from mappers.forms.heads import Heads
 from mappers.identity import Person, lookup_tokens, read_person, same_person
 from mappers.links import replaced_by, replaces
 from mappers.matching import choose, match_people, search_keys
@@ -115,7 +116,8 @@ class Census:
     unmet: set[str] = field(default_factory=set)
     copies: set[str] = field(default_factory=set)
     pages: set[int] = field(default_factory=set)
-    _about: dict[bytes, str] = field(default_factory=dict)
+    _about: dict[str | bytes, str] = field(default_factory=dict)
+    _heads: Heads = field(default_factory=partial(Heads, _READ, SUPPORTING))
 
     def read(self, pages: Iterable[Page]) -> Census:
         """Read pages in order; one that was read before is passed over."""
@@ -135,6 +137,23 @@ class Census:
         return [one for one in self.gone if one.resource not in self.last]
 
     def _note(self, page: int, index: int, entry: Entry) -> None:
+        found = self._heads.read(entry.raw)
+        if found is None or not found[1][0]:
+            self._look(page, index, entry)
+            return
+        build, told = found
+        name = build.start + told[0]
+        self.last.note(name, page, index)
+        about = ""
+        if build.is_about:
+            about = self._about.get(told[1]) or self._named_by(told[1], name)
+        if not self.base and self.about.setdefault(name, about) != about:
+            self.mixed.add(name)
+        if len(told) > build.first:
+            self.usage.refer(told[build.first :], name)
+
+    def _look(self, page: int, index: int, entry: Entry) -> None:
+        """Note a resource of a build that is new, or of which more has to be known than its head."""
         try:
             head = (_read_head if self.base else _read_head_in_file).decode(entry.raw)
             resource = read_json(entry.raw) if head.resourceType in _READ else {}
@@ -153,6 +172,8 @@ class Census:
                 self.mixed.add(name)
         if resource:
             self._note_more(origin_of(entry, resource, self.source), entry, resource)
+        else:
+            self._heads.see(entry.raw)
 
     def _note_point(self, page: int, index: int, entry: Entry, point: Head) -> None:
         name = f"{point.resourceType}/{point.id}" if point.id else f"{point.resourceType}@{entry.place}"
@@ -174,6 +195,14 @@ class Census:
             if len(self._about) >= _SUBJECTS:
                 self._about.clear()
             about = self._about[told] = subject_of(msgspec.json.decode(told)) or ""
+        return about
+
+    def _named_by(self, reference: str, name: str) -> str:
+        """Say whom a reference names that stands alone."""
+        self.usage.refer([reference], name)
+        if len(self._about) >= _SUBJECTS:
+            self._about.clear()
+        about = self._about[reference] = subject_of({"subject": {"reference": reference}}) or ""
         return about
 
     def _note_more(self, origin: Origin, entry: Entry, resource: Mapping[str, Any]) -> None:

@@ -21,8 +21,11 @@ from mappers.ledger import FLAGS, REASONS
 from mappers.versions.convert import version_steps
 from security.audit import read_event
 from security.errors import UnknownName
+from security.reidentification import Reidentify
 
 __all__ = ["Copy", "Explanation", "FactAccount", "VersionChange", "explain"]
+
+_EXPLAINING = Reidentify("show the place of a Patient, as received, that a person asked to have explained")
 
 
 class Copy(msgspec.Struct, frozen=True):
@@ -91,7 +94,7 @@ def explain(home: Home, told: str) -> Explanation:
         resources: Sequence[StoredResource] = home.store.unlinked(owner)
         record = None
     else:
-        record = open_twin(home, owner)
+        record = open_twin(home, owner, leave=_EXPLAINING)
         resources = record.resources
     twin = record.id if record else None
     wanted = f"{twin[:8] if twin else owner}.{digits}"

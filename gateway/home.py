@@ -5,21 +5,21 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from gateway import __version__
 from gateway.code_tables import CodeTables
+from gateway.keyrings import KeptRing, kept_ring
 from gateway.settings import Settings
+from gateway.settings_watch import note_changes
 from gateway.store import Store
-from security.audit import Access, System
+from security.audit import Access, System, key_event, plain_name
 from security.blind import BlindIndex
 from security.errors import BadSettings, StoreFull, UnknownName
-from security.keys import SecretKeyRing
+from security.keys import KeyRing
 
 __all__ = ["Home", "now"]
 
@@ -34,7 +34,7 @@ class Home:
     """The opened folder. Use it as a context manager; the store is closed behind it.
 
     `actor` is the account of the person at the terminal: there is no ambient "system" user. `codes` are the user's own
-    tables of codes, as they are now.
+    tables of codes, as they are now. `ring` is where the key ring is kept.
     """
 
     settings: Settings
@@ -42,24 +42,29 @@ class Home:
     blind: BlindIndex
     actor: str
     codes: CodeTables
+    ring: KeptRing
 
     @classmethod
-    def open(cls, settings: Settings, *, create: bool = True) -> Home:
+    def open(cls, settings: Settings, *, create: bool = True, ring: KeptRing | None = None) -> Home:
         """Open the folder, or make it where there is none.
 
         Raises `BadSettings` where the key is missing beside a store, or where others may read it; `StoreFull` where the
         folder cannot be written.
         """
         folder = settings.home
-        there = (folder / "twin.db").exists()
+        where, there = settings.store.where(folder), cls.exists(settings)
         if not create and not there:
             raise BadSettings(
                 "There is no store here yet.", hint="Run twin pull or twin demo first, or say --home.", detail=folder
             )
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            keyring = _key_ring(folder / "twin.key", fresh=not there)
-            store = Store.create_or_open(folder / "twin.db", keyring, now())
+            ring = ring or kept_ring(settings.keys, folder)
+            keyring = ring.open(fresh=not there)
+            store = Store.create_or_open(where, keyring, now(), keys=settings.keys.store_file(folder))
+            for anchor in (folder / "audit.checkpoint", settings.audit.anchor):
+                if anchor is not None:
+                    store.keep_anchor(anchor)
             public = folder / "audit.pub"
             if not public.exists():
                 public.write_text(store.audit_public_key + "\n", "utf-8")
@@ -69,13 +74,33 @@ class Home:
                 hint="Make room or rights there, or say another with --home.",
                 detail=error,
             ) from error
+        home = cls.around(settings, store, ring, keyring)
+        home._finish_erasures()
+        note_changes(home)
+        return home
+
+    @staticmethod
+    def exists(settings: Settings) -> bool:
+        """Say whether there is a store to open."""
+        return Store.exists(settings.store.where(settings.home))
+
+    @classmethod
+    def around(cls, settings: Settings, store: Store, ring: KeptRing, keyring: KeyRing) -> Home:
+        """Make the home of a store that is open already, wherever that is."""
         return cls(
             settings,
             store,
             BlindIndex(keyring.derive("blind-index")),
-            f"os-user:{'_'.join(_account().split())}",
-            CodeTables(folder),
+            plain_name(f"os-user:{_account()}"),
+            CodeTables(settings.home),
+            ring,
         )
+
+    def _finish_erasures(self) -> None:
+        """Destroy the keys of twins whose erasure was killed half-way: whoever opens the store takes that step."""
+        for erasure in self.store.erasures(unfinished=True):
+            destroyed = key_event(self.access(patient=erasure.twin), key=erasure.id, step="destroy")
+            self.store.finish_erasure(erasure, now(), [destroyed])
 
     def access(self, **what: Any) -> Access:
         """Begin the audit record of something that the person at the terminal asked for, now."""
@@ -100,30 +125,6 @@ class Home:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.store.close()
-
-
-def _key_ring(file: Path, *, fresh: bool) -> SecretKeyRing:
-    if file.exists():
-        if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
-            raise BadSettings(
-                "The key file can be read by others.",
-                hint="Run: chmod 600 twin.key, and think of who may have read it.",
-                detail=file,
-            )
-        return SecretKeyRing.from_text(file.read_text("utf-8"))
-    if not fresh:
-        raise BadSettings(
-            "The key file twin.key is missing beside the store.",
-            hint="Put it back from its copy; without it nothing in the store can be read.",
-            detail=file,
-        )
-    keyring = SecretKeyRing.new()
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        out.write(keyring.to_text())
-        out.flush()
-        os.fsync(out.fileno())
-    return keyring
 
 
 def _account() -> str:

@@ -23,10 +23,12 @@ from mappers.identity import Person
 from mappers.matching import Found, choose, match_people
 from security.audit import System, key_event, merge_event, read_event
 from security.errors import Misuse
+from security.reidentification import Reidentify
 
 __all__ = ["Opened", "Registered", "join", "open_identity", "part", "part_patient", "undo", "waiting"]
 
 
+_DECIDING = Reidentify("show who both are to the person who decides whether they are one")
 _DECISION = System("identities", "here")  # where what is joined comes from: no source told it
 
 
@@ -64,13 +66,15 @@ def open_identity(home: Home, number: int) -> Opened:
     registered = tuple(each for twin in twins for each in _registered(home, twin))
     people = len(home.store.twins())
     compared = [
-        match_people(a, b, people) for a in home.store.persons(identity.one) for b in home.store.persons(identity.other)
+        match_people(a, b, people)
+        for a in home.store.persons(identity.one, _DECIDING)
+        for b in home.store.persons(identity.other, _DECIDING)
     ]
     return Opened(identity, registered, max(compared, key=lambda found: found.bits, default=None))
 
 
 def _registered(home: Home, twin: str) -> Iterator[Registered]:
-    for resource in home.store.twin_record(twin).resources:
+    for resource in home.store.twin_record(twin, leave=_DECIDING).resources:
         if resource.key.startswith(("Patient/", "Patient@")):
             try:
                 yield Registered(twin, resource.source, resource.key, read_json(resource.raw))
@@ -161,7 +165,7 @@ def undo(home: Home, number: int) -> Identity | None:
 def _give_back(home: Home, decision: Decision) -> None:
     """Let those who were moved be who they were; who came since goes where they would have gone."""
     store = home.store
-    told = store.told_of(decision.into)
+    told = store.told_of(decision.into, Reidentify("tell whose those are who came since it was decided"))
     groups: dict[str, list[Person]] = {
         twin: [told[each.source, each.patient] for each in links if (each.source, each.patient) in told]
         for twin, links in ((decision.into, decision.there), (decision.away, decision.moved))

@@ -21,6 +21,7 @@ from gateway.home import Home, now
 from gateway.merges import merge_patients, part_patients, plan_merges
 from gateway.pull.ahead import ahead
 from gateway.pull.crawl import SearchCrawl
+from gateway.pull.folder import Folder
 from gateway.pull.page import Certificate, Entry, Page, Source
 from gateway.recalled import recall
 from gateway.retractions import end_patients, ends, holders_of, retraction_events
@@ -39,6 +40,8 @@ __all__ = ["Report", "ingest", "land", "recorded", "understand"]
 
 Progress = Callable[[str], None]
 _TOGETHER = 10_000  # entries, after which mapped pages are stored
+_LANDED_TOGETHER = 4_000  # entries of files, after which they are stored
+_LANDED_BYTES = 4 << 20  # of them, or so
 
 
 @dataclass(frozen=True)
@@ -91,14 +94,23 @@ async def ingest(home: Home, source: Source, progress: Progress, *, ask_all: boo
 async def land(home: Home, source: Source, pull: Pull, progress: Progress, census: Census | None = None) -> int:
     """Walk a source to its end, from where the last try stopped, and store what comes; returns how many entries came.
 
-    A search walks on while its pages are stored in a thread: those that come meanwhile are stored together. A `census`
+    A search walks on while its pages are stored in a thread: those that come meanwhile are stored together, and so are
+    several pages of files, which are there to be read again. A `census`
     that has read what landed before reads what lands, so that no page is opened for that once more.
     """
     came = 0
     if not isinstance(source, SearchCrawl):
-        async for page in source.pages(pull.cursor):
-            _land(home, source, pull, [page], progress, census)
-            came += len(page.entries)
+        waiting: list[Page] = []
+        try:
+            async for page in source.pages(pull.cursor):
+                came += len(page.entries)
+                waiting.append(page)
+                if not isinstance(source, Folder) or _are_enough(waiting):
+                    ready, waiting = waiting, []
+                    _land(home, source, pull, ready, progress, census)
+        finally:
+            if waiting:
+                _land(home, source, pull, waiting, progress, census)
         return came
     async with aclosing(ahead(source.pages(pull.cursor))) as walking:
         async for ready in walking:
@@ -107,10 +119,17 @@ async def land(home: Home, source: Source, pull: Pull, progress: Progress, censu
     return came
 
 
+def _are_enough(pages: Sequence[Page]) -> bool:
+    """Say whether pages of files are worth a transaction of their own, and no more of them should wait in memory."""
+    entries = [entry for page in pages for entry in page.entries]
+    return len(entries) >= _LANDED_TOGETHER or sum(len(entry.raw) for entry in entries) >= _LANDED_BYTES
+
+
 def _land(
     home: Home, source: Source, pull: Pull, pages: Sequence[Page], progress: Progress, census: Census | None
 ) -> None:
     peer, events = home.peer(source.name), []
+    pages = home.store.admit(source.name, pages)
     for page in pages:
         progress(f"{source.name}: {page.what}")
         if page.query:
@@ -303,23 +322,24 @@ def _understand(
     codes = home.codes.current()
     who: dict[str, tuple[str | None, bool]] = {"": (None, False)}  # by reference, as it is written
     is_held = holders if holders is not None and len(holders) else None
-    last, mixed, number = census.last, census.mixed, page.number
+    again, mixed, number = census.last.again, census.mixed, page.number
     for index, entry in enumerate(page.entries):
         filled = forms.read(entry.raw, entry.version) if forms is not None and not entry.problem else None
         if filled is not None:
-            subject, key = filled.subject, filled.key
+            subject, form = filled.subject, filled.form
             if subject not in who:
                 who[subject] = census.twin_of(home, subject), census.is_mixed(subject)
             twin, is_mixed = who[subject]
-            is_plain = (
-                not is_mixed
-                and (twin is not None or not filled.form.facts)
-                and key not in mixed
-                and last.is_last(key, number, index)
-                and (is_held is None or not twin or not _is_anothers(is_held, source, key, twin))
-            )
+            is_plain = not is_mixed and (twin is not None or not form.facts)
+            if is_plain and (again or mixed or is_held is not None):
+                key = filled.key
+                is_plain = (
+                    key not in mixed
+                    and (key not in again or again[key] == (number, index))
+                    and (is_held is None or not twin or not _is_anothers(is_held, source, key, twin))
+                )
             if is_plain:
-                filled_in[filled.form] = filled_in.get(filled.form, 0) + 1
+                filled_in[form] = filled_in.get(form, 0) + 1
                 (writes[twin] if twin else unlinked).append(
                     FilledResource(filled, entry.raw, entry.full_url, entry.place)
                 )

@@ -22,8 +22,11 @@ from mappers.identity import Person, lookup_tokens, same_person
 from mappers.links import replaced_by
 from mappers.matching import search_keys
 from security.audit import key_event, merge_event
+from security.reidentification import Reidentify
 
 __all__ = ["merge_patients", "part_patients", "plan_merges"]
+
+_MERGING = Reidentify("check that those whom a source merged can be one person")
 
 
 def plan_merges(home: Home, census: Census) -> None:
@@ -177,4 +180,4 @@ def _persons(home: Home, census: Census, patient: str) -> Iterable[Person]:
     if patient in census.people:
         return (census.people[patient],)
     twin = home.store.twin_of(census.source, patient) if patient else None
-    return home.store.persons(twin) if twin else ()
+    return home.store.persons(twin, _MERGING) if twin else ()

@@ -6,6 +6,7 @@ is enough; who comes again is kept by name. Names are patient data: all of this 
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -24,11 +25,12 @@ class Occurrences:
     them both kept by name, and no more.
     """
 
-    __slots__ = ("_again", "_asked", "_closed", "_hashes", "_recent")
+    __slots__ = ("_again", "_asked", "_closed", "_hashes", "_recent", "_told")
 
     def __init__(self, last: Mapping[str, tuple[int, int]] | None = None) -> None:
         """Begin with none, or with `last` places that are known."""
-        self._recent: dict[str, tuple[int, int]] = dict(last or {})
+        self._told = dict(last or {})
+        self._recent: dict[str, tuple[int, int]] = dict(self._told)
         self._again: dict[str, tuple[int, int]] = {}
         self._hashes = Hashes()
         self._asked: dict[str, bool] = {}
@@ -45,10 +47,15 @@ class Occurrences:
 
     def is_last(self, name: str, page: int, index: int) -> bool:
         """Say whether a resource does not come again behind this place. One that is not known does not."""
+        place = self.again.get(name)
+        return place is None or place == (page, index)
+
+    @property
+    def again(self) -> Mapping[str, tuple[int, int]]:
+        """The last place of each that came several times; it may name others, too."""
         if self._recent and len(self._hashes):
             self._settle()
-        place = self._again.get(name) or self._recent.get(name)
-        return place is None or place == (page, index)
+        return ChainMap(self._again, self._told) if self._told else self._again
 
     @property
     def repeated(self) -> frozenset[str]:

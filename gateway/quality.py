@@ -19,7 +19,16 @@ from mappers.facts import Fact, Origin, Refusal
 from mappers.ledger import REASONS, Ledger
 from security.audit import read_event
 
-__all__ = ["Quality", "Refused", "Share", "Verdict", "quality_of_pull", "quality_of_source", "quality_of_twin"]
+__all__ = [
+    "Quality",
+    "Refused",
+    "Share",
+    "Verdict",
+    "quality_of_pull",
+    "quality_of_source",
+    "quality_of_twin",
+    "record_reading",
+]
 
 _BY_CODE: Final = frozenset({"no-code", "unknown-code", "unmatched-code", "narrower-code", "conflicting-codes"})
 _BY_UNIT: Final = frozenset({"no-unit", "unknown-unit", "unit-not-convertible", "unit-conflict"})
@@ -113,6 +122,11 @@ def quality_of_pull(home: Home, pull: Pull) -> Quality:
     )
 
 
+def record_reading(home: Home) -> None:
+    """Record that counts of pulls were read, of which none is about one patient."""
+    home.store.append_audit([read_event(home.access(what=("Basic/quality",)))])
+
+
 def quality_of_twin(home: Home, twin: str) -> Quality:
     """Report on what is current of one twin. Reading it is recorded."""
     record = open_twin(home, twin)
@@ -127,7 +141,7 @@ def quality_of_source(home: Home, source: str, tell: Callable[[str], None] = lam
 
     One twin is open at a time; `tell` hears how far it is.
     """
-    home.store.append_audit([read_event(home.access(what=("Basic/quality",)))])
+    record_reading(home)
     tally = _Tally()
     theirs = [summary for summary in home.store.twins() if source in summary.sources]
     for number, summary in enumerate(theirs, 1):

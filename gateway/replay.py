@@ -23,10 +23,12 @@ from mappers import MAPPING
 from mappers.codes import Codes
 from mappers.facts import Fact, Link
 from security.audit import remap_event
+from security.reidentification import Reidentify
 
 __all__ = ["Replayed", "replay"]
 
 _UNUSED: Final = "unused-link"
+_MAPPING_AGAIN: Final = Reidentify("map patients again as they were received")
 _AT_ONCE: Final = 5_000  # resources in one step
 _MEMO: Final = "mapped by"
 # What could not be read, what was not asked for, and whose it is, no table changes.
@@ -96,7 +98,7 @@ def replay(
     summaries = [summary for summary in home.store.twins() if set(summary.sources) & set(wanted)]
     for number, summary in enumerate(summaries, 1):
         progress(f"twin {number:,} of {len(summaries):,}: {report.mapped:,} mapped again, {report.changed:,} other")
-        held = home.store.twin_record(summary.id).resources
+        held = home.store.twin_record(summary.id, leave=_MAPPING_AGAIN).resources
         for name in set(summary.sources) & set(wanted):
             step.take(summary.id, name, [one for one in held if one.source == name])
     for name in wanted:

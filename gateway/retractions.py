@@ -14,8 +14,11 @@ from gateway.store.holders import Holders
 from gateway.store.values import AnyResource
 from mappers import Unreadable, read_json, subject_of
 from security.audit import retraction_event
+from security.reidentification import Reidentify
 
 __all__ = ["about", "end_of", "end_patients", "ends", "holders_of", "retraction_events"]
+
+_TAKING_BACK = Reidentify("move or end what is about a patient whom a source no longer has, as received")
 
 _FHIR_NAME = re.compile(r"[A-Z][A-Za-z]{1,63}/[A-Za-z0-9.-]{1,64}")
 
@@ -83,7 +86,7 @@ def about(home: Home, twin: str, source: str, patient: str, plain: Callable[[str
     """List what a twin holds of a source about one patient of it, the Patient included."""
     return [
         resource
-        for resource in home.store.twin_record(twin).resources
+        for resource in home.store.twin_record(twin, leave=_TAKING_BACK).resources
         if resource.source == source and (resource.key == patient or _subject(resource, plain) == patient)
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,12 +13,17 @@ import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from gateway.keys_settings import KEY_PATHS, KeysSettings
 from gateway.source_settings import SourceSettings
+from gateway.store_settings import STORE_PATHS, StoreSettings
 from security.errors import BadSettings, UnknownName
 
 __all__ = [
+    "AuditSettings",
+    "KeysSettings",
     "Settings",
     "SourceSettings",
+    "StoreSettings",
     "StreamSettings",
     "WarningSettings",
     "default_home",
@@ -151,6 +157,30 @@ def _plain(name: str) -> str:
     return name
 
 
+class AuditSettings(BaseModel):
+    """What is done to make the audit log hard to take back, and what is looked for in it.
+
+    Parameters
+    ----------
+    anchor
+        A file, best on another disk, that the newest checkpoint is kept in besides `audit.checkpoint`.
+    vip
+        Twins any use of which `twin audit anomalies` tells; `twin audit mark TWIN` writes each, so that this file names
+        none.
+    surnames
+        The surname of the person who has an account ("os-user:huber" = "Huber"), for uses of a namesake's twin.
+    keep_years
+        After how many years `twin audit retain` archives events; none is ever removed. Without it there is no archive.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    anchor: Path | None = None
+    vip: tuple[Annotated[str, Field(pattern="^[0-9a-f]{32}$")], ...] = ()
+    surnames: dict[str, str] = {}
+    keep_years: Annotated[int, Field(ge=1, le=200)] | None = None
+
+
 class Settings(BaseSettings):
     """What the operator decides. `home` is the folder of store, keys and twin.toml.
 
@@ -166,9 +196,17 @@ class Settings(BaseSettings):
         How warnings are raised and where they go.
     streams
         What comes by itself, and how.
+    keys
+        Where the keys are, and what opens them.
+    audit
+        Where the newest checkpoint of the audit log is kept, too.
+    store
+        Where the data is, if not in a file of the home.
     """
 
-    model_config = SettingsConfigDict(env_prefix="TWIN_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TWIN_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
 
     home: Path
     purpose: Literal["TREAT", "HOPERAT", "HPAYMT", "HRESCH", "PUBHLTH", "ETREAT", "PATRQT"] = "TREAT"
@@ -177,6 +215,9 @@ class Settings(BaseSettings):
     sources: dict[Annotated[str, AfterValidator(_plain)], SourceSettings] = {}
     warnings: WarningSettings = WarningSettings()
     streams: dict[Annotated[str, AfterValidator(_plain)], StreamSettings] = {}
+    keys: KeysSettings = KeysSettings()
+    audit: AuditSettings = AuditSettings()
+    store: StoreSettings = StoreSettings()
 
     @model_validator(mode="after")
     def _streams_have_sources(self) -> Settings:
@@ -249,6 +290,9 @@ def read_settings(text: str, folder: Path) -> Settings:
         for entry in told[part].values() if isinstance(told.get(part), dict) else ():
             _place(entry, folder)
     _place(told.get("warnings"), folder)
+    _place(told.get("keys"), folder, KEY_PATHS)
+    _place(told.get("audit"), folder, ("anchor",))
+    _place(told.get("store"), folder, STORE_PATHS)
     try:
         return Settings(**{**told, "home": folder}).model_copy(update={"home": folder})
     except SettingsError as error:
@@ -258,9 +302,9 @@ def read_settings(text: str, folder: Path) -> Settings:
         raise BadSettings(_sentence(first["loc"], first["type"], first["msg"]), hint="See docs/settings.md.") from error
 
 
-def _place(told: Any, folder: Path) -> None:
+def _place(told: Any, folder: Path, paths: Iterable[str] = _PATHS) -> None:
     """Read the paths of one table as they stand beside twin.toml."""
-    for key in _PATHS if isinstance(told, dict) else ():
+    for key in paths if isinstance(told, dict) else ():
         if isinstance(told.get(key), str):
             told[key] = str((folder / Path(told[key]).expanduser()).absolute())
 
@@ -274,7 +318,7 @@ class _Where(BaseSettings):
 def _sentence(place: tuple[int | str, ...], kind: str, message: str) -> str:
     key = ".".join(str(p) for p in place)
     if kind == "extra_forbidden":
-        tables = (SourceSettings, StreamSettings, WarningSettings, Settings)
+        tables = (SourceSettings, StreamSettings, WarningSettings, KeysSettings, AuditSettings, StoreSettings, Settings)
         names = [field for table in tables for field in table.model_fields]
         near = difflib.get_close_matches(str(place[-1]), names, n=1)
         return f"twin.toml: there is no setting {key}." + (f" Did you mean {near[0]}?" if near else "")

@@ -15,6 +15,7 @@ from gateway.store import SavedRun, TwinRecord
 from mappers.facts import Origin
 from security.audit import read_event, run_event
 from security.errors import BadSettings, Misuse, UnknownName
+from security.reidentification import Reidentify
 from twin_engine import Missing, Profile, Run, TwinModel, models, simulate
 from twin_engine.dynamic import DynamicModel
 
@@ -75,11 +76,11 @@ def _configured(model: TwinModel, told: Mapping[str, str]) -> TwinModel:
         raise BadSettings(f"twin.toml: a setting of the model {model.name} is not usable.", hint=f"{error}.") from error
 
 
-def open_twin(home: Home, twin: str, as_of: datetime | None = None) -> TwinRecord:
+def open_twin(home: Home, twin: str, as_of: datetime | None = None, *, leave: Reidentify | None = None) -> TwinRecord:
     """Read a twin for a person: recorded first, then read. `twin` may be the beginning of an id."""
     found = home.store.find_twin(twin)
     home.store.append_audit([read_event(home.access(patient=found))])
-    return home.store.twin_record(found, as_of)
+    return home.store.twin_record(found, as_of, leave=leave)
 
 
 def closed_kinds(home: Home, record: TwinRecord) -> frozenset[str]:

@@ -20,6 +20,7 @@ from gateway.retractions import holders_of
 from gateway.settings import SourceSettings
 from gateway.store import name_of
 from gateway.store.holders import Holders
+from gateway.token_audit import record_tokens
 from security.audit import query_event
 from security.errors import BadSettings
 
@@ -30,11 +31,18 @@ _SMALL = b"GET [type]?_count=1, GET [type]?_summary=count, GET [type]/_history, 
 
 
 @asynccontextmanager
-async def connect(settings: SourceSettings, profile: Profile | None = None) -> AsyncIterator[Connection]:
-    """Open a connection to a source's server with its credentials, which heeds what is known of it; nothing is sent."""
+async def connect(
+    settings: SourceSettings, profile: Profile | None = None, *, home: Home | None = None, name: str = ""
+) -> AsyncIterator[Connection]:
+    """Open a connection to a source's server with its credentials, which heeds what is known of it; nothing is sent.
+
+    With `home` and the source's `name`, each token that its server gives us or refuses is recorded before it is used.
+    """
     if not settings.base_url:
         raise BadSettings("This source is a folder; it has no server.", hint="Give it a url to talk to an EHR.")
     auth, wire = credentials(settings), wire_arguments(settings)
+    if home is not None:
+        record_tokens(auth, home, name, settings.client_id)
     connection = Connection(settings.base_url, settings.fhir_version, auth, **wire)
     connection.heed(profile or Profile())
     async with connection:
@@ -51,7 +59,7 @@ async def open_source(name: str, settings: SourceSettings, home: Home | None = N
     if settings.folder:
         yield Folder(name, settings.folder, settings.fhir_version)
         return
-    async with connect(settings) as connection:
+    async with connect(settings, home=home, name=name) as connection:
         capability = await fetch_capability(connection)
         profile = Profile()
         if home is not None:

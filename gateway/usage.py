@@ -7,7 +7,7 @@ data: all of this stays in memory.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -19,7 +19,7 @@ __all__ = ["Usage"]
 _BY_NAME: Final = 100_000  # names of which the user is kept; of all beyond, only that they are used
 _JUDGED: Final = 50_000  # references that are remembered as they are written, because most come again and again
 _REFERENCE: Final = re.compile(rb'"reference"\s*:\s*"([^"]{1,600})"')
-_TYPE: Final = re.compile(rb"(?:^|/)([A-Z][A-Za-z]{1,40})/[A-Za-z0-9.-]{1,64}(?:/_history/[A-Za-z0-9.-]{1,64})?$")
+_TYPE: Final = re.compile(r"(?:^|/)([A-Z][A-Za-z]{1,40})/[A-Za-z0-9.-]{1,64}(?:/_history/[A-Za-z0-9.-]{1,64})?$")
 
 
 class Usage:
@@ -34,27 +34,30 @@ class Usage:
     """
 
     def __init__(self, types: Iterable[str], plain: Callable[[str], str]) -> None:
-        self._types = frozenset(each.encode() for each in types)
+        self._types = frozenset(types)
         self._plain = plain
         self._users: dict[str, str] = {}
         self._many = Hashes()
-        self._judged: set[bytes] = set()
+        self._judged: set[str] = set()
 
     def note(self, raw: bytes, name: str) -> None:
         """Note what the resource of this name refers to."""
-        found = _REFERENCE.findall(raw)
-        if not self._judged.issuperset(found):
-            for reference in found:
+        self.refer([reference.decode("utf-8", "replace") for reference in _REFERENCE.findall(raw)], name)
+
+    def refer(self, references: Sequence[str], name: str) -> None:
+        """Note that the resource of this name refers to others."""
+        if not self._judged.issuperset(references):
+            for reference in references:
                 if reference not in self._judged:
                     self._judge(reference, name)
 
-    def _judge(self, reference: bytes, name: str) -> None:
+    def _judge(self, reference: str, name: str) -> None:
         if len(self._judged) >= _JUDGED:
             self._judged.clear()
         self._judged.add(reference)
         found = _TYPE.search(reference)
-        if found[1] in self._types if found else reference.startswith(b"urn:"):
-            plain = self._plain(reference.decode("utf-8", "replace"))
+        if found[1] in self._types if found else reference.startswith("urn:"):
+            plain = self._plain(reference)
             if plain != name:
                 self._users.setdefault(plain, name)
         if len(self._users) >= _BY_NAME:

@@ -139,7 +139,9 @@ def kept_warnings(home: Home, twin: str = "") -> list[tuple[str, str, Kept]]:
         state = home.store.state(owner, model, "warnings") if not chosen or owner == chosen else None
         if state is not None:
             found.append((owner, model, msgspec.msgpack.decode(state.content, type=Kept)))
-    home.store.append_audit([read_event(home.access(patient=owner)) for owner, _, _ in found])
+    owners = [*dict.fromkeys(owner for owner, _, _ in found)] or ([chosen] if chosen else [])
+    read = [home.access(patient=owner) for owner in owners] or [home.access(what=("Basic/warnings",))]
+    home.store.append_audit([read_event(each) for each in read])
     return found
 
 

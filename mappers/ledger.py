@@ -38,6 +38,8 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "no-subject": "It does not say which patient it is about. The source has to say it.",
         "unknown-patient": "The patient that it is about did not come. Pull the Patient resources of this source.",
         "reused-id": "In these files one id names two people. Pull each export under a --name of its own.",
+        "erased": "It is about a person whose twin was erased; none of it is kept. twin erase --forget lets them in.",
+        "restricted": "What may be done with this patient's data is restricted; nothing of it is kept. twin restrict.",
         "other-focus": "It is in the patient's record, but about somebody else (a fetus, a donor, a device).",
         "identity-conflict": "Its patient resembles a known person and contradicts them. Decide: twin identities.",
         # whether it holds

@@ -42,7 +42,7 @@ class Step:
     @classmethod
     def make(cls, slope: Fraction, offset: Fraction = Fraction(0)) -> Step:
         """Make a step, and see whether it only moves the decimal point."""
-        places = None if offset or slope <= 0 else _places(slope)
+        places = None if offset else _POWERS.get(slope)
         return cls(slope, offset, places)
 
     def then(self, slope: Fraction, offset: Fraction) -> Step:
@@ -50,12 +50,8 @@ class Step:
         return Step.make(self.slope * slope, self.offset * slope + offset)
 
 
-def _places(slope: Fraction) -> int | None:
-    """Return n where the slope is ten to the power of n, for the powers that units differ by."""
-    for places in range(-18, 19):
-        if slope == Fraction(10) ** places:
-            return places
-    return None
+_POWERS: Final = {Fraction(10) ** places: places for places in range(-18, 19)}
+"""The powers of ten that units differ by."""
 
 
 def _read(table: dict[str, Any]) -> tuple[dict[str, Unit], dict[str, Unit]]:

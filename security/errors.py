@@ -10,6 +10,7 @@ Fault
 ├── TooLarge         an answer or a file goes over our limits (gateway.pull)
 ├── Denied           our own policy, or the server's scopes, said no (exit 4)
 ├── Sealed           a sealed value does not open: wrong key, or changed bytes
+│   └── Erased       its key was destroyed, on purpose: it will never open again
 ├── Tampered         the audit log is not what was signed
 ├── StoreFull        the disk is full, or the store cannot be written (exit 3)
 └── Diverged         a model gave numbers that are no numbers
@@ -25,6 +26,7 @@ __all__ = [
     "BadSettings",
     "Denied",
     "Diverged",
+    "Erased",
     "Fault",
     "Misuse",
     "NotFhir",
@@ -122,6 +124,13 @@ class Sealed(Fault):
 
     code = "sealed"
     issue = "security"
+
+
+class Erased(Sealed):
+    """The key of what is sealed was destroyed on purpose: nothing of it will ever be read again."""
+
+    code = "erased"
+    issue = "deleted"
 
 
 class Tampered(Fault):

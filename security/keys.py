@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from security.commitment import open_committed, seal_committed
 from security.errors import BadSettings, Sealed
 from security.framing import frame
 
@@ -32,7 +32,8 @@ __all__ = ["KEY_BYTES", "KeyRing", "Purpose", "SecretKeyRing", "key_id", "new_se
 KEY_BYTES = 32
 Purpose = Literal["blind-index", "audit-seal", "audit-sign"]
 
-_WRAP = 1  # first byte of a wrapped key
+_WRAP = 2  # first byte of a wrapped key: security.commitment
+_WRAP_BEFORE = 1  # AES-256-GCM with a random nonce; read, and written no more
 _ID_BYTES = 8
 _NONCE_BYTES = 12
 _TITLE = "fhirtwin-keys 1"
@@ -49,8 +50,20 @@ class KeyRing(Protocol):
         """Name the key-encryption key that wraps from now on."""
         ...
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Name all key-encryption keys that unwrap, oldest first; each is 16 hex digits."""
+        ...
+
+    def reread(self) -> None:
+        """Look again for the key-encryption keys: another process may have rotated them."""
+        ...
+
     def wrap(self, key: bytes, context: bytes) -> bytes:
-        """Encrypt a key under the current key-encryption key, bound to `context`."""
+        """Encrypt a key under the current key-encryption key, bound to `context`.
+
+        The first byte is the format of the wrapping, the next eight the id of the key-encryption key.
+        """
         ...
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
@@ -83,7 +96,7 @@ class SecretKeyRing:
             raise ValueError("a key ring has a root secret and at least one key, each of 32 bytes")
         self._root = root
         self._secrets = tuple(keys)
-        self._wrapping = {key_id(key): AESGCM(_derive(key, "wrap", KEY_BYTES)) for key in keys}
+        self._wrapping = {key_id(key): _derive(key, "wrap", KEY_BYTES) for key in keys}
         self._current = key_id(keys[-1])
 
     @classmethod
@@ -101,11 +114,23 @@ class SecretKeyRing:
         """Name all key-encryption keys, oldest first."""
         return tuple(self._wrapping)
 
+    def with_new_key(self) -> SecretKeyRing:
+        """Draw a new key-encryption key, which wraps from now on; the others still unwrap."""
+        return SecretKeyRing(self._root, [*self._secrets, new_secret()])
+
+    def without(self, ids: Collection[str]) -> SecretKeyRing:
+        """Leave key-encryption keys out, for good: what they wrapped does not open any more. Never the current one."""
+        if self._current in ids:
+            raise ValueError("the current key-encryption key stays")
+        return SecretKeyRing(self._root, [secret for secret in self._secrets if key_id(secret) not in ids])
+
+    def reread(self) -> None:
+        """Nothing to do: whoever read the file holds this ring (security.keyrings.live reads it again)."""
+
     def wrap(self, key: bytes, context: bytes) -> bytes:
-        """Encrypt a key under the current key-encryption key (AES-256-GCM, random nonce), bound to `context`."""
-        nonce = os.urandom(_NONCE_BYTES)
+        """Encrypt a key under the current key-encryption key (security.commitment), bound to `context`."""
         header = bytes([_WRAP]) + bytes.fromhex(self._current)
-        return header + nonce + self._wrapping[self._current].encrypt(nonce, key, frame(header, context))
+        return header + seal_committed(self._wrapping[self._current], key, frame(header, context))
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """Give a wrapped key back, whichever key of the ring wrapped it.
@@ -115,9 +140,13 @@ class SecretKeyRing:
         header, rest = wrapped[: 1 + _ID_BYTES], wrapped[1 + _ID_BYTES :]
         wrapping = self._wrapping.get(header[1:].hex())
         try:
-            if header[:1] != bytes([_WRAP]) or wrapping is None:
+            if wrapping is None:
                 raise InvalidTag
-            return wrapping.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], frame(header, context))
+            if header[:1] == bytes([_WRAP]):
+                return open_committed(wrapping, rest, frame(header, context))
+            if header[:1] == bytes([_WRAP_BEFORE]):
+                return AESGCM(wrapping).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], frame(header, context))
+            raise InvalidTag
         except (InvalidTag, ValueError) as error:  # ValueError: too short to hold a nonce
             raise Sealed(
                 "A wrapped key does not open.",
@@ -133,6 +162,10 @@ class SecretKeyRing:
         """Write the key file. Each line carries the derived id of its secret, so that damage is noticed."""
         lines = [_line("root", self._root), *(_line("key", secret) for secret in self._secrets)]
         return "\n".join([_TITLE, _WARNING, *lines, ""])
+
+    def to_line(self) -> str:
+        """Write it in one line, for a variable of the environment: without comments, semicolons between."""
+        return ";".join(line for line in self.to_text().splitlines() if not line.startswith("#"))
 
     @classmethod
     def from_text(cls, text: str) -> SecretKeyRing:

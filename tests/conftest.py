@@ -10,7 +10,12 @@ import pytest
 
 from tests.order import Together, place
 
-pytest_plugins = ["tests.hapi.fixture", "tests.mosquitto.fixture"]
+pytest_plugins = [
+    "tests.hapi.fixture",
+    "tests.mosquitto.fixture",
+    "tests.postgres.fixture",
+    "tests.gateway.demo.demonstrated",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,7 +10,7 @@ from xdist.scheduler import LoadFileScheduling
 
 __all__ = ["Together", "place", "share"]
 
-TOGETHER = ("tests/hapi/", "tests/twin_engine/circulation/")
+TOGETHER = ("tests/hapi/", "tests/twin_engine/circulation/", "tests/gateway/demo/")
 """Folders whose files share what takes long to make; all that asks HAPI is one of them wherever it lies."""
 
 LONG = (
@@ -22,6 +22,7 @@ LONG = (
     "tests/gateway/pull/test_faults.py",
     "tests/gateway/test_circulation.py",
     "tests/gateway/test_bad_circulation.py",
+    "tests/gateway/audit/test_bundle_mutations.py",
 )
 """What takes longest, longest first."""
 

@@ -12,8 +12,10 @@ from cyclopts import App, CycloptsError
 
 from gateway import __version__
 from gateway.neighbours import refuse_neighbours
+from gateway.undumped import forbid_dumps
 from gateway.unforeseen import quieten
 from security.errors import Fault
+from security.plain import visible
 
 __all__ = ["app", "main"]
 
@@ -28,9 +30,11 @@ _audit = App(name="audit", help="Ask the audit log who saw what, and whether it 
 _warnings = App(name="warnings", help="See what is likely to go wrong soon, and say that you have seen it.")
 _model = App(name="model", help="See which models there are and on what evidence they stand.")
 _certificates = App(name="certificates", help="See what each pull proved of the completeness of what came.")
+_keys = App(name="keys", help="See and change what the twins' keys are wrapped by, and who keeps that.")
 _source = App(name="source", help="See and set where data comes from: EHRs and folders, with their keys.")
 _codes = App(name="codes", help="Say what an EHR's own codes are in standard ones, and see which nobody knows.")
 _identities = App(name="identities", help="Decide which twins are one person, where that is not certain.")
+_store = App(name="store", help="See where the data is kept, and set its PostgreSQL database up.")
 _hostile = App(name="hostile", help="Play an EHR that goes wrong, to try a FHIR client on: ours or yours.")
 
 
@@ -69,13 +73,23 @@ for _name in (
     "glycaemia",
     "propose",
     "send",
+    "export",
     "erase",
     "hold",
+    "backup",
+    "restore",
 ):
     _register(app, _name, _name.replace("-", "_"))
 _register(app, "restrict", "hold")
-for _name in ("list", "verify"):
-    _register(_audit, _name, "audit")
+for _name in ("list", "show", "export", "retain", "reindex", "serve"):
+    _register(_audit, _name, f"audit_{_name}")
+for _name in ("verify", "bundle", "prove", "witness", "cosign"):
+    _register(_audit, _name, f"audit_{_name}")
+_register(_audit, "consistency", "audit_prove")
+for _name in ("disclosures", "access-log"):
+    _register(_audit, _name, "audit_reports")
+for _name in ("anomalies", "review", "mark"):
+    _register(_audit, _name, "audit_anomalies")
 for _name in ("list", "show", "check"):
     _register(_model, _name, "model")
 for _name in ("card", "new"):
@@ -89,6 +103,9 @@ for _name in ("list", "show"):
 for _name in ("add", "remove"):
     _register(_source, _name, "source_edit")
 _register(_source, "keys", "source_keys")
+_register(_keys, "status", "keys")
+for _name in ("rotate", "protect"):
+    _register(_keys, _name, f"keys_{_name}")
 _register(_source, "vendors", "source_vendors")
 for _name in ("list", "show", "check"):
     _register(_codes, _name, "codes")
@@ -96,32 +113,38 @@ for _name in ("missing", "import", "replay"):
     _register(_codes, _name, f"codes_{_name}")
 for _name in ("list", "show", "join", "part", "undo"):
     _register(_identities, _name, "identities")
+for _name in ("sql", "status"):
+    _register(_store, _name, "store")
 for _name in ("list", "serve"):
     _register(_hostile, _name, "hostile")
 app.command(_audit)
 app.command(_certificates)
 app.command(_codes)
 app.command(_identities)
+app.command(_keys)
 app.command(_model)
 app.command(_warnings)
 app.command(_source)
+app.command(_store)
 app.command(_hostile)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     said = sys.argv[1:] if arguments is None else [*arguments]  # gateway.cli.list hides the builtin here
-    if arguments is None and "--debug" not in said:
-        quieten()
+    if arguments is None:
+        forbid_dumps()
+        if "--debug" not in said:
+            quieten()
     try:
         refuse_neighbours()
         status = app(said, result_action="return_value", exit_on_error=False, print_error=True)
     except Fault as fault:
-        print(f"twin: {fault.message}", file=sys.stderr)  # noqa: T201 - the one place where a failure is told
+        print(f"twin: {visible(fault.message)}", file=sys.stderr)  # noqa: T201 - the one place where a failure is told
         if fault.hint:
-            print(f"      {fault.hint}", file=sys.stderr)  # noqa: T201
+            print(f"      {visible(fault.hint)}", file=sys.stderr)  # noqa: T201
         if fault.detail is not None and "--debug" in said:
-            print(f"      detail: {fault.detail}", file=sys.stderr)  # noqa: T201
+            print(f"      detail: {visible(str(fault.detail))}", file=sys.stderr)  # noqa: T201
         return fault.exit_status
     except KeyboardInterrupt:
         print("twin: stopped. Nothing is lost; run it again and it goes on.", file=sys.stderr)  # noqa: T201

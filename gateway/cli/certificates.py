@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.cli.terminal import Options, print_json, print_table, say
+from gateway.cli.terminal import Options, counted, print_json, print_table, say
 from gateway.home import Home
 from gateway.pull.page import STOPS, Asked, Certificate
 from gateway.settings import load_settings
@@ -26,6 +26,7 @@ def list_(source: str | None = None, /, *, limit: int = 30, options: Options = O
         How many to list at most, newest first; 0 lists all.
     """
     with Home.open(load_settings(options.home), create=False) as home:
+        home.store.append_audit([read_event(home.access(what=("Basic/certificates",)))])
         found = _certified(home, source)
     shown = found[:limit] if limit else found
     if options.json:
@@ -35,7 +36,7 @@ def list_(source: str | None = None, /, *, limit: int = 30, options: Options = O
         say("No pull has ended yet. Run: twin pull")
         return
     print_table(
-        f"{len(found)} certificates" + (f", the newest {len(shown)}" if len(shown) < len(found) else ""),
+        counted(len(found), "certificate") + (f", the newest {len(shown)}" if len(shown) < len(found) else ""),
         ["Pull", "Source", "Ended (UTC)", "Verdict", ">Came", ">Refused", ">Retracted", "Short or stopped"],
         (
             (

@@ -10,6 +10,7 @@ from gateway.code_files import check_table, codes_folder
 from gateway.concept_map import convert_map
 from gateway.kept_files import replace_text
 from gateway.settings import load_settings
+from gateway.settings_watch import record_changes
 from mappers import Unreadable, read_json
 from security.errors import Misuse, StoreFull
 
@@ -51,7 +52,8 @@ def import_(
     if problems:
         more = f" {len(problems) - 1} more mistakes." if len(problems) > 1 else ""
         raise Misuse(f"The ConceptMap makes no table. {problems[0]}{more}", hint="Correct it, and import it again.")
-    folder = codes_folder(load_settings(options.home).home)
+    settings = load_settings(options.home)
+    folder = codes_folder(settings.home)
     path = folder / f"{called}.toml"
     if path.exists() and not replace:
         raise Misuse(f"There is a table {called} already.", hint="Say --replace, or another --name.")
@@ -60,6 +62,7 @@ def import_(
     except OSError as error:
         raise StoreFull("The folder codes cannot be made.", hint="Make room or rights there.", detail=error) from error
     replace_text(path, content)
+    record_changes(settings)
     if options.json:
         print_json({"table": called, "rows": len(made.rows), "left_out": dict(made.left_out)})
         return

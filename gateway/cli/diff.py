@@ -100,7 +100,7 @@ def shown_shares(movement: Movement, scale: int) -> list[int]:
     What is left over by rounding goes to the shares that rounding changed most.
     """
     assert movement.before is not None  # noqa: S101 - only what was computed on both sides has shares
-    assert movement.after is not None  # noqa: S101
+    assert movement.after is not None  # noqa: S101 - for mypy
     exact = [Fraction(share.amount) * scale for share in movement.shares]
     whole = [round(amount) for amount in exact]
     left = round(movement.after * scale) - round(movement.before * scale) - sum(whole)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from gateway.cli.terminal import Options, print_json, print_table, say
 from gateway.home import Home
@@ -46,7 +45,7 @@ def doctor_(source: str | None = None, /, *, options: Options = Options()) -> in
         for name, told in wanted.items():
             asked = home.access(peer=home.peer(name), query=_QUERY, basis="doctor")
             home.store.append_audit([query_event(asked)])  # one resource of each type will be read
-            found[name], profile = asyncio.run(_look(settings.home, name, told))
+            found[name], profile = asyncio.run(_look(home, name, told))
             if profile is not None:
                 profiles[name] = [*what_is_known(profile)]
     if options.json:
@@ -69,7 +68,7 @@ def doctor_(source: str | None = None, /, *, options: Options = Options()) -> in
     return 1 if any(f.state == "failed" for findings in found.values() for f in findings) else 0
 
 
-async def _look(home: Path, name: str, told: SourceSettings) -> tuple[list[Finding], Profile | None]:
+async def _look(home: Home, name: str, told: SourceSettings) -> tuple[list[Finding], Profile | None]:
     if told.folder:
         there = told.folder.exists()
         state = Finding(
@@ -80,10 +79,10 @@ async def _look(home: Path, name: str, told: SourceSettings) -> tuple[list[Findi
         )
         return [state], None
     learned: list[Profile] = []
-    async with connect(told) as connection:
+    async with connect(told, home=home, name=name) as connection:
 
         async def know(capability: Capability) -> Profile:
-            learned.append(await profile_of(connection, capability, home, name, told, fresh=True))
+            learned.append(await profile_of(connection, capability, home.settings.home, name, told, fresh=True))
             return learned[0]
 
         create = WRITTEN if told.write else ()

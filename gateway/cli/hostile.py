@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from gateway.cli.terminal import Options, print_json, print_table, say
+from gateway.cli.terminal import Options, counted, print_json, print_table, say
 from security.errors import Misuse
 
 __all__ = ["list_", "serve_"]
@@ -41,7 +41,7 @@ def list_(place: str | None = None, /, *, options: Options = Options()) -> None:
         print_json({"places": PLACES, "faults": rows})
         return
     rows_ = ((kind.name, kind.place, kind.does, kind.value, kind.cite) for kind in shown)
-    print_table(f"{len(shown)} faults", ["Name", "Place", "What it plays", "Value", "Reported as"], rows_)
+    print_table(counted(len(shown), "fault"), ["Name", "Place", "What it plays", "Value", "Reported as"], rows_)
     say()
     say("To play some: twin hostile serve --fault NAME[,type=Observation][,after=1][,times=2][,value=7]")
 

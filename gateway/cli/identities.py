@@ -10,6 +10,7 @@ from gateway.home import Home
 from gateway.identities import Opened, Registered, join, open_identity, part, part_patient, undo, waiting
 from gateway.settings import load_settings
 from gateway.store import Identity
+from security.audit import read_event
 from security.errors import Misuse
 
 __all__ = ["join_", "list_", "part_", "show_", "undo_"]
@@ -24,6 +25,7 @@ def list_(*, decided: bool = False, options: Options = Options()) -> None:
         List those that were decided, too.
     """
     with Home.open(load_settings(options.home), create=False) as home:
+        home.store.append_audit([read_event(home.access(what=("Basic/identity",)))])
         found = waiting(home, decided=decided)
     if options.json:
         print_json({"identities": [_row(each) for each in found]})

@@ -8,6 +8,7 @@ from gateway.cli.terminal import Options, print_json, say
 from gateway.home import Home
 from gateway.kept_files import replace_text
 from gateway.settings import load_settings
+from gateway.settings_watch import record_changes
 
 __all__ = ["init_"]
 
@@ -39,13 +40,14 @@ _NEXT: Final = (
 def init_(*, options: Options = Options()) -> None:
     """Make the folder for store, keys and settings, with a twin.toml to begin from. What is there stays as it is."""
     settings = load_settings(options.home)
-    files = ("twin.key", "twin.db", "audit.pub", "twin.toml")
+    files = ("twin.key", "keys.db", "twin.db", "audit.pub", "twin.toml")
     there = [name for name in files if (settings.home / name).exists()]
     with Home.open(settings):
         pass
     if "twin.toml" not in there:
         replace_text(settings.home / "twin.toml", _EXAMPLE, mode=0o600)
-    made = [name for name in files if name not in there]
+        record_changes(settings)
+    made = [name for name in files if name not in there and (settings.home / name).exists()]
     if options.json:
         print_json({"home": str(settings.home), "made": made, "there": there, "next": list(_NEXT)})
         return
@@ -53,6 +55,7 @@ def init_(*, options: Options = Options()) -> None:
     say(f"  made: {', '.join(made) or 'nothing'}" + (f"; was there: {', '.join(there)}" if there else ""))
     if "twin.key" in made:
         say("  Copy twin.key to a safe place apart from this folder: without it nothing in the store can be read.")
+        say("  Lock it by a passphrase, a token or a key server: docs/keys.md, twin keys protect.")
     say("Next:")
     for command in _NEXT:
         say(f"  {command}")

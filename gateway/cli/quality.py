@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from gateway.cli.terminal import print_json, print_table, progress, say
 from gateway.home import Home, now
-from gateway.quality import Quality, Share, quality_of_pull, quality_of_source, quality_of_twin
+from gateway.quality import Quality, Share, quality_of_pull, quality_of_source, quality_of_twin, record_reading
 from gateway.quality_fhir import as_fhir
 from gateway.settings import load_settings
 from gateway.store import Pull
@@ -73,12 +73,14 @@ def _reports(home: Home, of: str | None) -> list[Quality]:
     """Find what is meant: all pulls, a source, a twin, or a pull, in this order."""
     pulls = [pull for pull in home.store.pulls() if pull.ledger or pull.state == "done"]
     if of is None:
+        record_reading(home)
         return [quality_of_pull(home, pull) for pull in pulls]
     sources = home.store.sources()
     if of in sources:
         with progress("quality") as tell:
             return [quality_of_source(home, of, tell)]
     if chosen := _begins(pulls, of):
+        record_reading(home)
         return [quality_of_pull(home, chosen)]
     try:
         return [quality_of_twin(home, of)]

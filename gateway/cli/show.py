@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.cli.orders import utc
-from gateway.cli.terminal import Options, print_json, print_table, say
+from gateway.cli.terminal import Options, counted, print_json, print_table, say
 from gateway.handles import handle
 from gateway.home import Home
 from gateway.pull.page import RETRACTIONS
@@ -139,7 +139,7 @@ def show_(
         )
     if refusals:
         print_table(
-            f"{len(refusals)} refusals",
+            counted(len(refusals), "refusal"),
             ["Handle", "Reason", "Resource", "What it means, and what to do"],
             (
                 (

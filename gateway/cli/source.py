@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from gateway.cli.terminal import Options, print_json, print_table, say
+from gateway.cli.terminal import Options, counted, print_json, print_table, say
 from gateway.home import Home
 from gateway.settings import Settings, SourceSettings, load_settings
 from gateway.store import Store
@@ -29,7 +29,7 @@ def list_(*, options: Options = Options()) -> None:
         say("There is no source yet. Run: twin source add NAME --url URL")
         return
     print_table(
-        f"{len(rows)} sources",
+        counted(len(rows), "source"),
         ["Name", "Kind", "Where", "Auth", "Way", "Last pull (UTC)", "Verdict", ">Twins"],
         (
             (r["name"], r["kind"], r["where"], r["auth"], r["way"], r["last_pull"][:16], r["verdict"], r["twins"])
@@ -70,7 +70,7 @@ def show_(source: str, /, *, options: Options = Options()) -> None:
 @contextmanager
 def _store(settings: Settings) -> Iterator[Store | None]:
     """Open the store where there is one: sources can be looked at before anything was pulled."""
-    if not (settings.home / "twin.db").exists():
+    if not Home.exists(settings):
         yield None
         return
     with Home.open(settings, create=False) as home:

@@ -19,6 +19,7 @@ from gateway.pull.keys import KeySet, SigningKey
 from gateway.pull.origin import Base
 from gateway.pull.scopes import wanted
 from gateway.settings import Settings, SourceSettings, home_folder
+from gateway.settings_watch import record_changes
 from gateway.twin_toml import TwinToml
 from security.errors import Misuse, UnknownName
 
@@ -139,6 +140,7 @@ def add_(
     _protected(settings.source(name))
     made = _keys(settings.source(name), home)
     file.write(text)
+    record_changes(settings)
     _tell(name, settings, values, made, options)
     if not check:
         return 0
@@ -167,7 +169,7 @@ def remove_(source: str, /, *, yes: bool = False, options: Options = Options()) 
             f"The stream {streams[0]} brings resources of this source.", hint="Take it out of twin.toml first."
         )
     text = file.without_source(source)
-    file.check(text)
+    after = file.check(text)
     stays = _stays(before, source)
     if not yes:
         if not sys.stdin.isatty():
@@ -176,6 +178,7 @@ def remove_(source: str, /, *, yes: bool = False, options: Options = Options()) 
         if input("Remove it? [y/N] ").strip().lower() not in ("y", "yes"):
             raise Misuse("Nothing was removed.")
     file.write(text)
+    record_changes(after)
     if options.json:
         print_json({"removed": source, "stays": {key: value for key, value in stays.items() if key != "say"}})
     else:
@@ -249,7 +252,7 @@ def _tell(name: str, settings: Settings, values: Mapping[str, Any], made: str, o
 
 def _stays(settings: Settings, source: str) -> dict[str, Any]:
     pulls = twins = 0
-    if (settings.home / "twin.db").exists():
+    if Home.exists(settings):
         with Home.open(settings, create=False) as home:
             pulls = len(home.store.pulls(source))
             twins = sum(source in twin.sources for twin in home.store.twins())

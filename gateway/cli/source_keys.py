@@ -7,10 +7,12 @@ from pathlib import Path
 
 from gateway.cli.terminal import Options, note, print_json, print_table, say
 from gateway.credentials import key_set
+from gateway.home import Home
 from gateway.kept_files import replace_text
 from gateway.published_keys import KEPT_SECONDS, has_keys, public_keys
 from gateway.pull.keys import KeySet, SigningKey
-from gateway.settings import SourceSettings, load_settings
+from gateway.settings import Settings, SourceSettings, load_settings
+from security.audit import KeyStep, key_event
 from security.errors import Misuse
 
 __all__ = ["keys_"]
@@ -54,6 +56,7 @@ def keys_(
     if not signing:
         raise Misuse("There is no key: no such source has auth backend-services.", hint="See docs/connections.md.")
     if source and (new or use or retire):
+        _record(settings, source, "make" if new else "rotate" if use else "retire")
         _change(source, signing[source], new=new, use=use, retire=retire)
     sets = {name: key_set(told) for name, told in signing.items()}
     public = public_keys(signing)
@@ -75,6 +78,13 @@ def keys_(
     )
     if not output:
         say(json.dumps(public, indent=2))
+
+
+def _record(settings: Settings, source: str, step: KeyStep) -> None:
+    """Record that keys of a source will be changed, where there is a store that can hold it."""
+    if Home.exists(settings):
+        with Home.open(settings, create=False) as home:
+            home.store.append_audit([key_event(home.access(peer=home.peer(source)), key=f"source:{source}", step=step)])
 
 
 def _change(name: str, told: SourceSettings, *, new: bool, use: str | None, retire: str | None) -> None:

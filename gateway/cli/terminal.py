@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Options", "note", "print_json", "print_table", "progress", "say"]
+from security.plain import visible
+
+__all__ = ["Options", "counted", "note", "print_json", "print_table", "progress", "say"]
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _out = Console(highlight=False, soft_wrap=True)
@@ -50,18 +52,25 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table to stdout; a column whose name starts with > is right-aligned."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold")
+    table = Table(
+        title=visible(title), title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold"
+    )
     for column in columns:
         table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))  # as it is: [iU] is a unit, and no markup
+        table.add_row(*(Text(visible(str(cell))) for cell in row))  # as it is: [iU] is a unit, and no markup
     console = _out if _out.is_terminal else Console(highlight=False, width=200)
     console.print(table)
 
 
+def counted(number: int, noun: str) -> str:
+    """Write "1 source" and "2 sources"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def say(text: str = "") -> None:
     """Write a line of the result to stdout."""
-    _out.print(text, markup=False)
+    _out.print(visible(text), markup=False)
 
 
 @contextmanager
@@ -76,4 +85,4 @@ def progress(title: str) -> Iterator[Callable[[str], None]]:
 
 def note(text: str) -> None:
     """Tell the person at the terminal what is going on, on stderr, outside the result."""
-    _err.print(text, markup=False, style="dim")
+    _err.print(visible(text), markup=False, style="dim")

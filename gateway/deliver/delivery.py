@@ -62,7 +62,8 @@ async def send(home: Home, twin: str, *, dry_run: bool = False, again: bool = Fa
     for source in dict.fromkeys(d.source for d in waiting):
         theirs = [d for d in waiting if d.source == source]
         try:
-            async with connect(home.settings.source(source), kept(home.settings.home, source)) as connection:
+            known = kept(home.settings.home, source)
+            async with connect(home.settings.source(source), known, home=home, name=source) as connection:
                 capability = await fetch_capability(connection)
                 if not capability.can_transaction:
                     raise Refused("The server takes no transactions.", hint="Set write = false for this source.")

@@ -20,7 +20,7 @@ from mappers.outbound import Result, ResultInput, ResultOutput, check, render, t
 from security.audit import proposal_event
 from twin_engine import Input, Output, Run
 
-__all__ = ["OVERTAKEN", "Proposed", "inputs_for", "patient_in", "propose", "propose_to", "sources_of"]
+__all__ = ["OVERTAKEN", "Proposed", "inputs_for", "patient_in", "propose", "propose_to", "result_of", "sources_of"]
 
 OVERTAKEN = "the twin has newer facts than this run: {} again"
 
@@ -64,7 +64,7 @@ def propose(home: Home, record: TwinRecord) -> list[Proposed]:
             continue
         for source in sources_of(run.inputs):
             if outputs := _worth_writing(run):
-                result = partial(_result, home, saved, run, outputs)
+                result = partial(result_of, home, saved, run, outputs)
                 found.append(propose_to(home, record, saved, source, result))
             else:
                 found.append(Proposed(saved.model, source, "", (), "nothing in it has a code and was not measured"))
@@ -137,7 +137,8 @@ def _worth_writing(run: Run) -> tuple[Output, ...]:
     return tuple(each for each in run.outputs if each.name not in told and (each.kind == "risk" or each.code))
 
 
-def _result(home: Home, saved: SavedRun, run: Run, outputs: tuple[Output, ...], target: str) -> Result:
+def result_of(home: Home, saved: SavedRun, run: Run, outputs: tuple[Output, ...], target: str) -> Result:
+    """Write a kept run, with some of its outputs, as a result for an EHR; with no target, for nobody's."""
     return Result(
         model=run.model,
         version=run.version,

@@ -16,7 +16,7 @@ from gateway import __version__
 from gateway.deliver.delivery import send
 from gateway.deliver.guide import profiles_of
 from gateway.deliver.proposal import inputs_for, patient_in
-from gateway.deliver.webhook import Webhook
+from gateway.deliver.webhook import Webhook, origin_of
 from gateway.home import Home, now
 from gateway.profiles import kept as known
 from gateway.pull.metadata import fetch_capability
@@ -26,7 +26,7 @@ from gateway.store import TwinRecord
 from gateway.warnings import Pending, kept_warnings, settle
 from mappers import as_fhir_version
 from mappers.outbound import Attention, Result, ResultOutput, check, choose_form, render, to_json
-from security.audit import delivery_event, proposal_event
+from security.audit import System, delivery_event, proposal_event
 from security.errors import BadSettings, Fault, Refused
 from twin_engine.forecast import Forecast
 from twin_engine.watch import Change
@@ -77,10 +77,16 @@ async def _to_webhook(home: Home, twin: str, model: str, pending: Pending) -> in
             "The webhook's secret cannot be read.", hint="Check [warnings] webhook_secret_file.", detail=error
         ) from error
     message = home.blind.of("message", f"{twin} {model} {pending.run} {_said(pending.change)}")
-    event = delivery_event(home.access(patient=twin, peer=home.peer("webhook")), delivery=message)
+    receiver = System("webhook", origin_of(told.webhook_url))  # its path may be a secret
+    event = delivery_event(home.access(patient=twin, peer=receiver), delivery=message)
     home.store.append_audit([event])  # before it leaves
-    async with Webhook(told.webhook_url, secret) as webhook:
-        await webhook.post(message, now(), message_of(twin, model, pending.change))
+    try:
+        async with Webhook(told.webhook_url, secret) as webhook:
+            await webhook.post(message, now(), message_of(twin, model, pending.change))
+    except Fault as fault:
+        ended = home.access(patient=twin, peer=receiver, outcome="4" if fault.retryable else "8", reason=fault.code)
+        home.store.append_audit([delivery_event(ended, delivery=message)])
+        raise
     return 1
 
 
@@ -135,7 +141,8 @@ def _is_writable(home: Home, record: TwinRecord, source: str) -> bool:
 
 async def _propose(home: Home, record: TwinRecord, forecast: Forecast, pending: Pending, source: str) -> None:
     delivery = home.blind.of("delivery", f"{pending.run} {source} {_said(pending.change)}")
-    async with connect(home.settings.source(source), known(home.settings.home, source)) as connection:
+    profile = known(home.settings.home, source)
+    async with connect(home.settings.source(source), profile, home=home, name=source) as connection:
         capability = await fetch_capability(connection)
     version = as_fhir_version(capability.fhir_version)
     takes = frozenset(kind for kind in _KINDS if capability.can_create(kind))

@@ -16,7 +16,7 @@ import httpx
 
 from security.errors import BadSettings, Refused, Unreachable
 
-__all__ = ["Webhook", "sign"]
+__all__ = ["Webhook", "origin_of", "sign"]
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SECONDS = 10.0
@@ -28,6 +28,12 @@ def sign(secret: bytes, message: str, at: datetime, body: bytes) -> str:
     """Sign a message as the header `webhook-signature` holds it."""
     signed = f"{message}.{int(at.timestamp())}.".encode() + body
     return "v1," + base64.b64encode(hmac.digest(secret, signed, "sha256")).decode()
+
+
+def origin_of(url: str) -> str:
+    """Return the scheme and host of a receiver's address: what is behind them may be a secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 class Webhook:

@@ -32,6 +32,8 @@ class FhirFile:
 
     def __init__(self, path: Path, name: str, batch: int) -> None:
         self._path, self._name, self._batch = path, name, batch
+        self.version = ""  # of entries that do not tell theirs
+        self.problem = ""  # of entries that have no other
         self.said: int | None = None
         self.without = 0
 
@@ -100,8 +102,10 @@ class FhirFile:
                         rest += line
                         yield from self._line(bytes(rest), number, is_too_long=is_too_long)
                         rest, is_too_long = bytearray(), False
-                    else:
-                        yield from self._line(line, number, is_too_long=False)
+                    elif len(line) > _LINE:
+                        yield from self._line(line, number, is_too_long=True)
+                    elif text := line.strip():
+                        yield self._entry(text, f"line {number}")
                 rest += tail
                 if len(rest) > _LINE:
                     rest, is_too_long = bytearray(), True
@@ -123,7 +127,9 @@ class FhirFile:
                 version = read_head(raw).version
             except NotReadError as error:
                 problem = error.reason
-        return Entry(raw, full_url, f"{self._name} {where}", problem, version)
+        if version:  # of a data point, which is of no FHIR version
+            return Entry(raw, full_url, f"{self._name} {where}", problem, version)
+        return Entry(raw, full_url, f"{self._name} {where}", problem or self.problem, self.version)
 
     def _unread(self, data: bytes, problem: str) -> Entry:
         return Entry(data if len(data) <= _KEPT else b"", place=self._name, problem=problem)

@@ -89,7 +89,7 @@ class Folder:
             file = self._open(index)
             stopped = ""
             try:
-                version, problem = self._version_of(index)
+                version, problem = file.version, file.problem = self._version_of(index)
                 for entries in _behind(file.batches(), state.entries):
                     came += len(entries)
                     state.entries, state.file_pages = came, state.file_pages + 1
@@ -208,7 +208,7 @@ def _parsed(entries: list[Entry]) -> Iterator[dict[str, Any]]:
 
 
 def _with(entry: Entry, version: str, problem: str) -> Entry:
-    if entry.version:  # a data point, which is of no FHIR version
+    if entry.version:  # it was told already, or it is a data point, which is of no FHIR version
         return entry
     return msgspec.structs.replace(entry, version=version, problem=entry.problem or problem)
 

@@ -65,7 +65,7 @@ class Retry:
     ) -> None:
         self.patience = patience
         self._clock, self._sleep = clock, sleep
-        self._dice = dice or random.Random()  # noqa: S311  jitter, not a secret
+        self._dice = dice or random.Random()  # noqa: S311 - jitter, not a secret
 
     async def __call__(
         self,

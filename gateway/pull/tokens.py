@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict, Unpack
@@ -23,7 +23,7 @@ from gateway.pull.smart import SmartConfiguration, discover, rediscover
 from gateway.pull.wire import Reply, Wire
 from security.errors import Fault, Unreachable
 
-__all__ = ["BackendServices", "ClientCredentials", "ClientSecret", "narrowed", "remarks_of"]
+__all__ = ["BackendServices", "ClientCredentials", "ClientSecret", "TokenAsked", "narrowed", "remarks_of"]
 
 _TRIES = 3  # Epic's token endpoint answers a bare 400 now and then (cumulus-fhir-support, auth.py)
 _LATER_SECONDS = 10.0  # when a renewal that failed is tried again, while the old token is still good
@@ -40,6 +40,20 @@ class _Attempt:
     failed: int = 0
     has_moved: bool = False
     remarks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAsked:
+    """One request for a token: where, with which grant and scopes, and how it ended. It holds no credential.
+
+    `ended` is "" for a token, else a word of RFC 6749 5.2, the status ("http-503") or the code of a fault; `may_pass`
+    says that it may be another answer in a moment.
+    """
+
+    endpoint: str
+    form: Mapping[str, str]
+    ended: str
+    may_pass: bool = False
 
 
 class _Asking(TypedDict, total=False):
@@ -59,7 +73,8 @@ class ClientCredentials:
     old token is good, a renewal that fails costs nothing. A word of refusal is taken as said: `invalid_client` is
     followed by one try in another way of the client's, `invalid_scope` by one in the other version's scopes and one
     with the types that the server lists, an endpoint that is gone by one look for another. Then the client asks
-    no more for a minute. What helped stands in `remarks`, and is tried first from then on.
+    no more for a minute. What helped stands in `remarks`, and is tried first from then on. Whoever sets `heard` is told
+    of each request before its token is used.
 
     Parameters
     ----------
@@ -88,7 +103,7 @@ class ClientCredentials:
         self._client = client
         self._scopes, self._read, self._create = tuple(scopes.split()), tuple(read), tuple(create)
         self._clock, self._sleep = clock, sleep
-        self._dice = dice or random.Random()  # noqa: S311  jitter, not a secret
+        self._dice = dice or random.Random()  # noqa: S311 - jitter, not a secret
         self._one_at_a_time = asyncio.Lock()
         self._failures, self._fault, self._quiet_until = 0, Fault(""), datetime.min.replace(tzinfo=UTC)
         self._way = ""
@@ -96,6 +111,7 @@ class ClientCredentials:
         self.configuration: SmartConfiguration | None = None
         self.grant: Grant | None = None
         self.remarks: tuple[str, ...] = ()
+        self.heard: Callable[[TokenAsked], None] = lambda asked: None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._client!r}, granted={self.grant is not None})"
@@ -187,9 +203,17 @@ class ClientCredentials:
     async def _request(self, wire: Wire, attempt: _Attempt) -> Reply:
         endpoint = attempt.told.token_endpoint
         shown = self._client.show(attempt.ways[0], endpoint, int(self._clock().timestamp()))
-        form = {"grant_type": "client_credentials", "scope": " ".join(attempt.scopes[0]), **shown.form}
+        said = {"grant_type": "client_credentials", "scope": " ".join(attempt.scopes[0])}
+        form = {**said, **shown.form}
         headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded", **shown.headers}
-        return await wire.exchange("POST", httpx.URL(endpoint), headers, urlencode(form).encode())
+        try:
+            reply = await wire.exchange("POST", httpx.URL(endpoint), headers, urlencode(form).encode())
+        except Fault as fault:
+            self.heard(TokenAsked(endpoint, said, fault.code, fault.retryable))
+            raise
+        ended = "" if reply.status == 200 else error_of(reply) or f"http-{reply.status}"
+        self.heard(TokenAsked(endpoint, said, ended, is_passing(reply)))
+        return reply
 
     def _wanted(self, attempt: _Attempt) -> tuple[str, ...]:
         return self._scopes or alternatives(self._read, self._create, attempt.told)[0]

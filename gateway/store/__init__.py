@@ -1,7 +1,10 @@
 """Keeps everything in one file, sealed; the only SQL of the project."""
 
+from gateway.store.backing import Copy, copy_file, inspect_copy
 from gateway.store.blocks import Ends
 from gateway.store.contents import name_of
+from gateway.store.erasing import Erasure, Relatives
+from gateway.store.guarding import Guard, GuardKind
 from gateway.store.identities import Decision, Identity, Linked
 from gateway.store.store import Store
 from gateway.store.values import (
@@ -25,15 +28,20 @@ from gateway.store.values import (
 __all__ = [
     "AuditEntry",
     "Changes",
+    "Copy",
     "Decision",
     "Delivery",
     "DeliveryState",
     "Ends",
+    "Erasure",
+    "Guard",
+    "GuardKind",
     "Identity",
     "Linked",
     "ListedRefusal",
     "Pull",
     "PullState",
+    "Relatives",
     "SavedRun",
     "SavedState",
     "StateKind",
@@ -43,5 +51,7 @@ __all__ = [
     "TwinRecord",
     "TwinSummary",
     "TwinVersion",
+    "copy_file",
+    "inspect_copy",
     "name_of",
 ]

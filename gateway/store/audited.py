@@ -7,16 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, LargeBinary, bindparam, func, insert, type_coerce, update
-from sqlalchemy import cast as sql_cast
+from sqlalchemy import Engine, bindparam, func, insert, update
 from sqlmodel import Session, col, select
 
+from gateway.store.anchor import Anchor
+from gateway.store.audit_index import Keys, Spelled, key_maker, spelled, write_index
+from gateway.store.audit_view import AuditView
 from gateway.store.database import faults
-from gateway.store.tables import AuditEventRow, AuditStateRow, CheckpointRow
+from gateway.store.rows import add_rows
+from gateway.store.tables import AuditEventRow, AuditNodeRow, AuditStateRow, CheckpointRow, CosignatureRow
 from gateway.store.values import AuditEntry
-from security.audit import AuditLog, AuditRow, Signer, Verdict, audit_key, verify
+from security.audit import Appended, AuditLog, AuditRow, Signer, Verdict, audit_key, cosignature_in, verify
+from security.audit.chronology import Chronology, chronology
+from security.audit.quorum import vouched, with_witnesses
 from security.blind import BlindIndex
 from security.errors import Tampered
 from security.keys import KeyRing
@@ -25,12 +31,11 @@ from security.vault import Vault
 __all__ = ["Audited", "Events", "Work"]
 
 Events = Sequence[Mapping[str, Any]]
-_BATCH = 1000
 
 # Made once: putting a statement together takes as long as executing it.
 _FRONTIER: Any = select(AuditStateRow.frontier)
 _LENGTH: Any = select(func.max(AuditEventRow.sequence))
-_EVENTS, _CHECKPOINT = insert(AuditEventRow), insert(CheckpointRow)
+_CHECKPOINT = insert(CheckpointRow)
 _GO_ON = update(AuditStateRow).values(frontier=bindparam("new"))
 
 
@@ -39,12 +44,14 @@ class Work:
     """One writing transaction: its session, and the events that will be recorded with it."""
 
     session: Session
-    events: list[Mapping[str, Any]] = field(default_factory=list)
+    keys: Keys
+    events: list[Spelled] = field(default_factory=list)
     broken: bool = False
+    appended: Appended | None = None  # what was recorded before its end (gateway.store.erasing)
 
     def record(self, events: Events) -> None:
-        """Add events that describe what this transaction does."""
-        self.events.extend(events)
+        """Add events that describe what this transaction does; they are as they are now, whoever changes them later."""
+        self.events += [spelled(event, self.keys) for event in events]
 
 
 class Audited:
@@ -58,9 +65,11 @@ class Audited:
         self._writer = writer
         self._vault = Vault(keyring)
         self._blind = BlindIndex(keyring.derive("blind-index"))
+        self._trait_key = key_maker(self._blind)
         self._audit_key = audit_key(keyring)
         self._signer = Signer(log_id, keyring.derive("audit-sign"))
         self._log: tuple[bytes, AuditLog] | None = None
+        self._anchors: list[Anchor] = []
         self._turn = threading.RLock()
         self._here = threading.local()
 
@@ -86,12 +95,13 @@ class Audited:
                     raise
                 return
             with faults(), Session(self._writer, expire_on_commit=False) as session:
-                work = self._here.work = Work(session)
+                work = self._here.work = Work(session, self._trait_key)
                 try:
                     yield work
                     if work.broken:
                         raise RuntimeError("a write inside this transaction failed; nothing of it is kept")
-                    self._write_events(work)
+                    appended = self._write_events(work) or work.appended
+                    self._before_commit(work)
                     session.commit()
                 except BaseException:
                     self._forget()
@@ -99,6 +109,9 @@ class Audited:
                     raise
                 finally:
                     self._here.work = None
+                if appended is not None:
+                    for anchor in self._anchors:
+                        anchor.advance(appended.size, appended.checkpoint)
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:
@@ -110,9 +123,21 @@ class Audited:
         with faults(), Session(self._reader, expire_on_commit=False) as session:
             yield session
 
+    def _before_commit(self, work: Work) -> None:
+        """Do what has to be on disk before this transaction is; parts of the store that have such things extend it."""
+
     def _forget(self) -> None:
         """Drop what was remembered of a transaction that is undone; parts of the store that remember extend this."""
         self._log = None
+
+    def keep_anchor(self, path: Path) -> None:
+        """Keep the newest checkpoint in a file, too, and write nothing once the log does not continue that one."""
+        self._anchors.append(Anchor(path, self.audit_public_key))
+
+    def _flush_anchors(self) -> None:
+        with self._turn:
+            for anchor in self._anchors:
+                anchor.flush()
 
     def append_audit(self, events: Events) -> None:
         """Record events that go with no write: that somebody read, was denied, or logged in."""
@@ -134,22 +159,65 @@ class Audited:
 
     def audit_rows(self) -> list[AuditRow]:
         """Return all stored events as they stand, sealed, in order of their numbers: what an auditor gets."""
-        with self._reading() as session:
-            return list(_rows(session))
+        with self.audit_view() as view:
+            return list(view.rows())
 
     def checkpoints(self) -> list[str]:
         """Return all signed checkpoints, oldest first."""
+        with self.audit_view() as view:
+            return list(view.checkpoints())
+
+    @contextmanager
+    def audit_view(self) -> Iterator[AuditView]:
+        """Read the log, sealed as it stands, from one snapshot."""
         with self._reading() as session:
-            return _checkpoints(session)
+            yield AuditView(session, self.audit_public_key)
 
-    def verify_audit(self, kept: Sequence[str] = ()) -> Verdict:
-        """Check every event against every checkpoint, and against those `kept` outside of the store.
+    def verify_audit(
+        self, kept: Sequence[str] = (), witnesses: Sequence[str] = (), quorum: int | None = None
+    ) -> Verdict:
+        """Check every event against every checkpoint, against those `kept` outside of the store, and those witnessed.
 
-        Only a checkpoint that was kept elsewhere shows that the store as a whole was put back to an earlier state.
+        Only a checkpoint that was kept elsewhere shows that the store as a whole was put back to an earlier state: the
+        anchors are such, and what witnesses signed.
         """
+        anchored = [note for anchor in self._anchors if (note := anchor.note()) is not None]
+        with self.audit_view() as view:
+            cosigned = list(view.cosigned())
+            verdict = verify(
+                view.rows(),
+                view.checkpoints(),
+                view.public_key,
+                self._audit_key,
+                kept=[*kept, *anchored, *cosigned],
+                nodes=view.nodes(),
+            )
+            reached = vouched(cosigned, view.public_key, witnesses) if verdict.ok else {}
+            return with_witnesses(verdict, reached, len(witnesses), quorum)
+
+    def audit_chronology(self) -> Chronology:
+        """Open every event, and say whether their times go forward."""
         with self._reading() as session:
-            checkpoints = [*_checkpoints(session), *kept]
-            return verify(_rows(session), checkpoints, self.audit_public_key, self._audit_key)
+            log, view = self._log_now(session), AuditView(session, self.audit_public_key)
+            return chronology(
+                (row.sequence, datetime.fromisoformat(str(log.read(row)["recorded"]))) for row in view.rows()
+            )
+
+    def keep_cosignature(self, note: str, witness: str, events: Events = ()) -> None:
+        """Keep what the witness of that public key signed beside us, on a checkpoint of this log as it returned it.
+
+        Raises `Tampered` for a checkpoint that this log did not sign or does not continue, `Misuse` where this witness
+        did not sign it.
+        """
+        signed, line, _ = cosignature_in(note, self.audit_public_key, witness)
+        with self.transaction() as work:
+            if not AuditView(work.session, self.audit_public_key).continues(signed):
+                raise Tampered(
+                    f"The witness signed another history of {signed.size} events than this log has.",
+                    hint="Keep what it signed, and run: twin audit verify.",
+                )
+            work.session.merge(CosignatureRow(size=signed.size, line=line, witness=witness.strip()))
+            work.record(events)
 
     def _log_now(self, session: Session) -> AuditLog:
         """Return the log as this transaction finds it; another process may have appended since our last time."""
@@ -160,9 +228,11 @@ class Audited:
             self._log = (frontier, AuditLog(self._audit_key, self._signer, frontier, checkpoint))
         return self._log[1]
 
-    def _write_events(self, work: Work) -> None:
+    def _write_events(self, work: Work) -> Appended | None:
+        for anchor in self._anchors:
+            anchor.compare(AuditView(work.session, self.audit_public_key))
         if not work.events:
-            return
+            return None
         session, log = work.session, self._log_now(work.session)
         connection = session.connection()
         last = connection.scalar(_LENGTH) or 0
@@ -171,27 +241,13 @@ class Audited:
                 "The audit log has another length than was signed; nothing more is recorded, so nothing is done.",
                 hint="Run: twin audit verify. Restore the store from a backup if it was changed.",
             )
-        done = log.append(work.events)
-        rows = [{"sequence": row.sequence, "sealed": row.sealed, "leaf": row.leaf} for row in done.rows]
-        connection.execute(_EVENTS, rows)
+        done = log.append([event.body for event in work.events])
+        add_rows(connection, AuditEventRow, [(row.sequence, row.sealed, row.leaf) for row in done.rows])
+        write_index(connection, last + 1, work.events)
+        if done.nodes:
+            add_rows(connection, AuditNodeRow, [*done.nodes])
         connection.execute(_CHECKPOINT, {"size": done.size, "text": done.checkpoint})
         if not connection.execute(_GO_ON, {"new": done.frontier}).rowcount:
             connection.execute(insert(AuditStateRow), {"id": 1, "frontier": done.frontier})
         self._log = (done.frontier, log.after(done))
-
-
-def _rows(session: Session) -> Iterator[AuditRow]:
-    """Read events whatever somebody made of them: any cell is read as bytes, so that the verifier can name it."""
-    sealed, leaf = (_as_bytes(col(column)) for column in (AuditEventRow.sealed, AuditEventRow.leaf))
-    statement = select(AuditEventRow.sequence, sealed, leaf).order_by(col(AuditEventRow.sequence))
-    for sequence, body, mark in session.exec(statement.execution_options(yield_per=_BATCH)):
-        yield AuditRow(sequence, body, mark)
-
-
-def _checkpoints(session: Session) -> list[str]:
-    texts = session.exec(select(_as_bytes(col(CheckpointRow.text))).order_by(col(CheckpointRow.size)))
-    return [text.decode("utf-8", "replace") for text in texts]
-
-
-def _as_bytes(column: Any) -> Any:
-    return func.coalesce(sql_cast(column, LargeBinary), type_coerce(b"", LargeBinary))
+        return done

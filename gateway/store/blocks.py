@@ -12,13 +12,14 @@ from sqlmodel import Session, col, select
 
 from gateway.store.audited import Events
 from gateway.store.contents import Contents, Remembered
+from gateway.store.key_table import KeyTable
 from gateway.store.layers import blocks, open_contents
 from gateway.store.owners import Owner, batches
 from gateway.store.pulls import Pulls
 from gateway.store.tables import BlockRow, PageRow, PullRow, SourceKeyRow, TwinRow, TwinSourceRow
-from gateway.store.values import AnyResource, Changes, Pull, StoredResource
-from gateway.store.writing import Writing, pick_fresh
-from security.errors import Misuse
+from gateway.store.values import AnyResource, Changes, Pull, StoredResource, sources_of
+from gateway.store.writing import Fresh, Writing, pick_fresh
+from security.errors import Erased, Misuse
 from security.keys import KeyRing
 from security.vault import SealingKey
 
@@ -27,9 +28,7 @@ __all__ = ["Blocks", "Ends"]
 Ends = Mapping[str | None, Sequence[StoredResource]]
 """Ends of resources, by twin; under `None` those of what belongs to no twin."""
 
-_OWNERS = select(TwinRow.id, TwinRow.version, TwinRow.key).where(
-    col(TwinRow.id).in_(bindparam("names", expanding=True))
-)
+_OWNERS = select(TwinRow.id, TwinRow.version).where(col(TwinRow.id).in_(bindparam("names", expanding=True)))
 _HOME: Any = select(SourceKeyRow.version).where(col(SourceKeyRow.source) == bindparam("of_source"))
 _LAST: Any = select(func.max(BlockRow.id))
 _SO_FAR = select(TwinSourceRow.twin, TwinSourceRow.resources, TwinSourceRow.facts, TwinSourceRow.refusals).where(
@@ -41,8 +40,8 @@ _SO_FAR = select(TwinSourceRow.twin, TwinSourceRow.resources, TwinSourceRow.fact
 class Blocks(Pulls):
     """Appends what was understood of a page to the twins that it is about."""
 
-    def __init__(self, reader: Engine, writer: Engine, keyring: KeyRing, log_id: str) -> None:
-        super().__init__(reader, writer, keyring, log_id)
+    def __init__(self, reader: Engine, writer: Engine, keyring: KeyRing, log_id: str, keys: KeyTable) -> None:
+        super().__init__(reader, writer, keyring, log_id, keys)
         self._remembered = Remembered()
 
     def _forget(self) -> None:
@@ -71,7 +70,7 @@ class Blocks(Pulls):
         """
         ended = ended or {}
         numbers = [page_numbers] if isinstance(page_numbers, int) else list(page_numbers)
-        if any(r.source != pull.source for part in (*writes.values(), unlinked, *ended.values()) for r in part):
+        if not sources_of(*writes.values(), unlinked, *ended.values()) <= {pull.source}:
             raise ValueError("a page holds resources of its own source only")
         with self.transaction() as work:
             session = work.session
@@ -107,6 +106,8 @@ class Blocks(Pulls):
         writing = Writing(source, now, last + 1)
         twins = {**writes, **{twin: () for twin in ended if twin is not None and twin not in writes}}
         owners, counts = self._owners(session, twins), _counts(session, source, twins)
+        if not twins.keys() <= owners.keys():
+            raise Erased("A twin was erased while this ran.", hint="Run the same command again: it goes on without it.")
         held, home = self._held(session, owners.values()), self._home(session, source)
         strays = self._held_unlinked(session, home)
 
@@ -118,15 +119,13 @@ class Blocks(Pulls):
             if not fresh:
                 continue
             writing.add_blocks(owners[twin], twin, fresh)
-            ended_here = sum(f.resource.ended for f in fresh)
-            writing.add_counts(twin, counts.get(twin), fresh, ended_here)
+            writing.add_counts(twin, counts.get(twin), fresh)
             changed[twin] = owners[twin].version + 1
             self._remembered.keep(twin, changed[twin], held[twin], may_lighten=True)
             if not strays.is_empty:
-                strays.expect([f.entry.name for f in fresh])
-                moved += [_end_of(f.resource) for f in fresh if f.entry.name in strays and not f.resource.ended]
-            retracted += ended_here
-            stored += len(fresh) - ended_here
+                moved += _moved(fresh, strays)
+            retracted += fresh.ended
+            stored += len(fresh) - fresh.ended
 
         astray = pick_fresh([*unlinked, *moved, *ended.get(None, ())], strays)
         if astray:
@@ -135,8 +134,8 @@ class Blocks(Pulls):
                 update(SourceKeyRow).where(col(SourceKeyRow.source) == source).values(version=home.version + 1)
             )
             self._remembered.keep(_stray(source), home.version + 1, strays, may_lighten=True)
-            stored += sum(not f.resource.ended for f in astray)
-            retracted += sum(bool(f.resource.retracted) for f in astray)
+            stored += len(astray) - astray.ended
+            retracted += sum(bool(each.retracted) for each in astray.resources)
         writing.write(session)
         given = sum(map(len, writes.values())) + len(unlinked)
         return Changes(twins=changed, stored=stored, unchanged=given - stored, retracted=retracted)
@@ -144,8 +143,9 @@ class Blocks(Pulls):
     def _owners(self, session: Session, twins: Iterable[str]) -> dict[str, Owner]:
         owners = {}
         for names in batches(twins):
-            rows = session.connection().execute(_OWNERS, {"names": names})
-            owners.update({twin: self._owner(session, twin, version, key) for twin, version, key in rows})
+            rows = session.connection().execute(_OWNERS, {"names": names}).all()
+            self._open_keys(session, names)
+            owners.update({twin: self._owner(session, twin, version) for twin, version in rows})
         return owners
 
     def _home(self, session: Session, source: str) -> Owner:
@@ -181,6 +181,16 @@ class Blocks(Pulls):
             self._remembered.keep(name, owner.version, known)
         known.again = again
         return known
+
+
+def _moved(fresh: Fresh, strays: Contents) -> list[StoredResource]:
+    """End what belonged to no twin and now does."""
+    names = fresh.names
+    if strays.are_new(names):
+        return []
+    strays.expect(names)
+    pairs = zip(fresh.resources, names, strict=True)
+    return [_end_of(resource) for resource, name in pairs if name in strays and not resource.ended]
 
 
 def _end_of(resource: AnyResource) -> StoredResource:

@@ -46,27 +46,31 @@ def pack_resources(resources: Sequence[AnyResource]) -> bytes:
     """Write resources; `unpack_resources` gives them back in the same order."""
     if not any(isinstance(each, FilledResource) for each in resources):
         return _encode(resources)
-    numbers: dict[int, int] = {}
-    made = Columns([], [], [], [], [])
+    numbers: dict[Form, int] = {}
+    made, filled_ones = Columns([], [], [], [], []), list[Filled]()
     which, ids, blanks, raws = made.which, made.ids, made.blanks, made.raws
+    places, urls = [], []
     for each in resources:
         if isinstance(each, StoredResource):
             which.append(-1)
             made.others.append(each)
             continue
         filled = each.filled
-        number = numbers.get(id(filled.form))
+        form = filled.form
+        number = numbers.get(form)
         if number is None:
-            number = numbers[id(filled.form)] = len(made.forms)
-            made.forms.append(filled.form)
+            number = numbers[form] = len(made.forms)
+            made.forms.append(form)
         which.append(number)
         ids.append(filled.id)
         blanks += filled.blanks
         raws.append(each.raw)
-    filled_ones = [each for each in resources if isinstance(each, FilledResource)]
-    made.versions = _unless_empty([each.filled.version for each in filled_ones])
-    made.places = _unless_empty([each.place for each in filled_ones])
-    made.urls = _unless_empty([each.full_url for each in filled_ones])
+        filled_ones.append(filled)
+        places.append(each.place)
+        urls.append(each.full_url)
+    made.versions = _unless_empty([each.version for each in filled_ones])
+    made.places = _unless_empty(places)
+    made.urls = _unless_empty(urls)
     return _encode(made)
 
 

@@ -12,6 +12,7 @@ import hashlib
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple, get_args
 
 import numpy as np
@@ -21,13 +22,27 @@ from gateway.store.hashes import Hashes, Run
 from gateway.store.values import AnyResource, FilledResource, StoredResource
 from mappers.facts import Fact, Refusal
 
-__all__ = ["Contents", "Entry", "Remembered", "entry_of", "name_of", "pack", "unpack"]
+__all__ = [
+    "HASH_BYTES",
+    "Contents",
+    "Entry",
+    "Remembered",
+    "counts_in",
+    "entry_of",
+    "name_of",
+    "pack",
+    "records_of",
+    "unpack",
+]
 
 _RECORD = struct.Struct(">16s16sII")
-_HASH_BYTES = 16
+_COUNTS = struct.Struct(">II")
+HASH_BYTES = 16
+_HALVES_A_RECORD = _RECORD.size // 8
 _REMEMBERED = 100 * 1024 * 1024  # bytes
 _MUCH = 2 * 1024 * 1024  # of them; beyond it, owners of whom only new resources came are lightened
 _ENTRY_BYTES = 250  # of an unpacked entry, about
+_sha256 = hashlib.sha256
 _ASKED = 64  # names, after which unpacking all is cheaper than searching
 
 
@@ -47,7 +62,7 @@ class Entry(NamedTuple):
 
 _MOVED = StoredResource("", "", "", b"", (), moved=True)
 _RETRACTED = (StoredResource("", "", "", b"", (), retracted=why) for why in get_args(Why))
-_ENDS = frozenset(end.fingerprint()[:_HASH_BYTES] for end in (_MOVED, *_RETRACTED))
+_ENDS = frozenset(end.fingerprint()[:HASH_BYTES] for end in (_MOVED, *_RETRACTED))
 
 
 class Contents:
@@ -82,9 +97,10 @@ class Contents:
 
     def lighten(self) -> None:
         """Keep half a hash of each name, and forget all else."""
-        names = [entry.name for packed in self._packed for entry in unpack(packed)] + list(self._entries)
         self._halves = self._halves or Hashes()
-        self._halves.add(_halves(names))
+        for packed in self._packed:
+            self._halves.add(_halves_of_records(packed))
+        self._halves.add(_halves(list(self._entries)))
         self._packed, self._entries, self._absent = [], {}, frozenset()
 
     def expect(self, names: Sequence[bytes]) -> None:
@@ -93,7 +109,7 @@ class Contents:
             return
         if self._halves.has(_halves(names)).any():
             self._halves = None
-            self._packed, self._asked = list(self.again()), 0
+            self._packed, self._asked = [*self.again(), *self._packed], 0
         else:
             self._absent = frozenset(names)
 
@@ -116,6 +132,24 @@ class Contents:
             return self._entries.get(name)
         return next((entry for packed in reversed(self._packed) if (entry := _search(packed, name))), None)
 
+    def are_new(self, names: Sequence[bytes]) -> bool:
+        """Say whether none of some names is held, and none stands twice among them; `False` where that is not clear."""
+        if len(set(names)) < len(names):
+            return False
+        if self.is_empty:
+            return True
+        if len(names) < _ASKED or any(name in self._entries for name in names):
+            return False
+        halves = _halves(names)
+        if self._halves is not None and self._halves.has(halves).any():
+            return False
+        return not any(np.isin(halves, _halves_of_records(packed)).any() for packed in self._packed)
+
+    def take(self, records: bytes) -> None:
+        """Take the records of names that `are_new`."""
+        self._packed.append(records)
+        self._absent = frozenset()
+
     def __contains__(self, name: bytes) -> bool:
         return self.get(name) is not None
 
@@ -126,7 +160,7 @@ class Contents:
 
 def entry_of(resource: AnyResource) -> Entry:
     """Make the entry of a resource."""
-    name, version = name_of(resource.source, resource.key), resource.fingerprint()[:_HASH_BYTES]
+    name, version = name_of(resource.source, resource.key), resource.fingerprint()[:HASH_BYTES]
     if isinstance(resource, FilledResource):
         return Entry(name, version, resource.filled.form.facts, resource.filled.form.refusals)
     facts = refusals = 0
@@ -138,9 +172,38 @@ def entry_of(resource: AnyResource) -> Entry:
     return Entry(name, version, facts, refusals)
 
 
+def records_of(resources: Iterable[AnyResource]) -> list[bytes]:
+    """Write the entry of each resource, as `pack` does."""
+    made = []
+    for each in resources:
+        if isinstance(each, FilledResource):
+            filled = each.filled
+            start, words, told, facts, refusals = filled.form.essence
+            version = each.raw + words + told(*filled.blanks).encode("utf-8", "surrogatepass")
+            made.append(
+                _sha256((start + filled.id).encode()).digest()[:HASH_BYTES]
+                + _sha256(version).digest()[:HASH_BYTES]
+                + _counts(facts, refusals)
+            )
+        else:
+            made.append(_RECORD.pack(*entry_of(each)))
+    return made
+
+
+def counts_in(records: bytes) -> tuple[int, int]:
+    """Add up the facts and the refusals of records."""
+    counts = np.frombuffer(records, dtype=">u4").reshape(-1, _RECORD.size // 4)[:, -2:].sum(axis=0, dtype=np.int64)
+    return int(counts[0]), int(counts[1])
+
+
+@lru_cache(maxsize=1000)
+def _counts(facts: int, refusals: int) -> bytes:
+    return _COUNTS.pack(facts, refusals)
+
+
 def name_of(source: str, key: str) -> bytes:
     """Hash the name of a resource within its source."""
-    return hashlib.sha256(f"{source} {key}".encode()).digest()[:_HASH_BYTES]
+    return hashlib.sha256(f"{source} {key}".encode()).digest()[:HASH_BYTES]
 
 
 def pack(entries: Iterable[Entry]) -> bytes:
@@ -153,6 +216,10 @@ def unpack(data: bytes) -> Iterator[Entry]:
     return (Entry(*record) for record in _RECORD.iter_unpack(data))
 
 
+def _halves_of_records(records: bytes) -> Run:
+    return np.frombuffer(records, dtype=np.int64)[::_HALVES_A_RECORD]
+
+
 def _halves(names: Sequence[bytes]) -> Run:
     return np.frombuffer(b"".join(names), dtype=np.int64)[::2]
 
@@ -161,7 +228,7 @@ def _search(packed: bytes, name: bytes) -> Entry | None:
     """Find the last entry of a name; what only looks like it, across two fields, is passed over."""
     place = packed.rfind(name)
     while place >= 0 and place % _RECORD.size:
-        place = packed.rfind(name, 0, place + _HASH_BYTES - 1)
+        place = packed.rfind(name, 0, place + HASH_BYTES - 1)
     return Entry(*_RECORD.unpack_from(packed, place)) if place >= 0 else None
 
 

@@ -23,6 +23,7 @@ from gateway.store.owners import batches
 from gateway.store.people import Told, person_place
 from gateway.store.tables import IdentityRow, LikenessRow, PatientLinkRow, PersonRow, PersonTokenRow, TwinRow
 from mappers.identity import Person
+from security.reidentification import Reidentify
 
 __all__ = ["Enrolling", "Roll"]
 
@@ -50,6 +51,7 @@ _TELL = (
     )
     .values(sealed=bindparam("new_sealed"))
 )
+_MATCHING = Reidentify("compare who came with who is known")
 _AGAIN = update(PatientLinkRow).where(col(PatientLinkRow.patient) == bindparam("of_patient")).values(ended=None)
 
 
@@ -84,7 +86,7 @@ class Roll:
     def persons_of(self, twin: str) -> tuple[Person, ...]:
         """Say what the sources tell of who a twin is."""
         if twin not in self.persons:
-            self.persons[twin] = self.store.told_of(twin) | self.fresh.pop(twin, {})
+            self.persons[twin] = self.store.told_of(twin, _MATCHING) | self.fresh.pop(twin, {})
         return tuple(self.persons[twin].values())
 
     @cached_property
@@ -199,14 +201,14 @@ class Enrolling(Merging):
             asked = [each for each in patients if names[each] not in roll.links or roll.is_news(each)]
             alike = {twin for patient in asked for twin in roll.led_to(patient)}
             self._open_keys(session, known | alike)
-            roll.persons.update(self._told_of_all(session, alike))
+            roll.persons.update(self._told_of_all(session, alike, _MATCHING))
             yield roll
             _write(session, roll)
 
-    def told_of(self, twin: str) -> Told:
+    def told_of(self, twin: str, leave: Reidentify) -> Told:
         """Open what the sources say of who a twin is, by source and hashed patient."""
         with self._reading() as session:
-            return self._told(session, twin)
+            return self._told(session, twin, leave)
 
     def draw_twin(self, work: Work, now: datetime) -> dict[str, Any]:
         """Make the row of a new twin, which is not written yet."""

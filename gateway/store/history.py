@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import func
 from sqlmodel import col, select
 
@@ -14,18 +15,21 @@ from gateway.store.blocks import Blocks
 from gateway.store.layers import Layer, blocks, open_layers, read_resources
 from gateway.store.tables import BlockRow, SourceKeyRow, TwinRow, TwinSourceRow
 from gateway.store.values import ListedRefusal, StoredResource, TwinNews, TwinRecord, TwinVersion
+from security.reidentification import Reidentify
 
 __all__ = ["History"]
+
+_OF_NOBODY = Reidentify("map again what belonged to no twin, once it can be told whose it is")
 
 
 class History(Blocks):
     """Opens what `Blocks` stored. Record the access first: `append_audit` with a read event."""
 
-    def twin_record(self, twin: str, as_of: datetime | None = None) -> TwinRecord:
+    def twin_record(self, twin: str, as_of: datetime | None = None, *, leave: Reidentify | None = None) -> TwinRecord:
         """Open a twin: the latest version of each resource, as it is known now or was known at `as_of`.
 
-        "Known" goes by when we received it, not by the clinical time. Raises `KeyError` for an id that `find_twin` does
-        not give.
+        "Known" goes by when we received it, not by the clinical time. Without `leave` to open who it is, Patients come
+        without their bytes. Raises `KeyError` for an id that `find_twin` does not give.
         """
         with self._reading() as session:
             row = session.get(TwinRow, twin)
@@ -36,7 +40,7 @@ class History(Blocks):
                 which.append(func.coalesce(BlockRow.begun, BlockRow.created) <= as_of)
             found, key = blocks(session, *which, sealed=True), self._twin_key(session, twin)
         layers = [one for block in found for one in open_layers(key, block) if as_of is None or one.created <= as_of]
-        current, ended, history = _latest(layers)
+        current, ended, history = _latest(layers, leave)
         return TwinRecord(
             id=twin,
             version=max((layer.version for layer in layers), default=0),
@@ -59,10 +63,11 @@ class History(Blocks):
             newer = (BlockRow.twin == twin, BlockRow.version > after)
             found = blocks(session, *newer, sealed=True) if owner.version > after else []
         layers = [layer for block in found for layer in open_layers(owner.key, block) if layer.version > after]
-        return TwinNews(owner.version, sum(sources.values()), frozenset(sources), tuple(read_resources(layers)))
+        news = tuple(_withheld(read_resources(layers), None))
+        return TwinNews(owner.version, sum(sources.values()), frozenset(sources), news)
 
-    def twin_versions(self, twin: str) -> list[TwinVersion]:
-        """Open what each version of a twin brought, oldest first. Raises `KeyError` as `twin_record` does."""
+    def twin_versions(self, twin: str, *, leave: Reidentify | None = None) -> list[TwinVersion]:
+        """Open what each version of a twin brought, oldest first; `leave` and `KeyError` as for `twin_record`."""
         with self._reading() as session:
             key = self._twin_key(session, twin)
             found = blocks(session, BlockRow.twin == twin, sealed=True)
@@ -70,7 +75,8 @@ class History(Blocks):
         versions = []
         for version, group in groupby(layers, key=lambda layer: layer.version):
             parts = list(group)
-            versions.append(TwinVersion(version, parts[0].created, parts[0].source, tuple(read_resources(parts))))
+            brought = tuple(_withheld(read_resources(parts), leave))
+            versions.append(TwinVersion(version, parts[0].created, parts[0].source, brought))
         return versions
 
     def unlinked(self, source: str) -> tuple[StoredResource, ...]:
@@ -80,8 +86,8 @@ class History(Blocks):
             if row is None:
                 return ()
             found = blocks(session, col(BlockRow.twin).is_(None), BlockRow.source == source, sealed=True)
-            key = self._source(session, row).key
-        return _latest(layer for block in found for layer in open_layers(key, block))[0]
+            key = self._source_key(session, source)
+        return _latest((layer for block in found for layer in open_layers(key, block)), _OF_NOBODY)[0]
 
     def sources(self) -> list[str]:
         """Name the sources that something was stored of."""
@@ -114,11 +120,21 @@ class History(Blocks):
             return list(session.exec(statement).all())
 
 
-def _latest(layers: Iterable[Layer]) -> tuple[tuple[StoredResource, ...], tuple[StoredResource, ...], int]:
+def _withheld(resources: Iterable[StoredResource], leave: Reidentify | None) -> Iterator[StoredResource]:
+    """Take the bytes from Patients where nobody has leave to open who a person is."""
+    if leave is not None:
+        Reidentify.check(leave)
+        return iter(resources)
+    return (replace(each, raw=b"") if each.key.startswith("Patient") and each.raw else each for each in resources)
+
+
+def _latest(
+    layers: Iterable[Layer], leave: Reidentify | None = None
+) -> tuple[tuple[StoredResource, ...], tuple[StoredResource, ...], int]:
     """Return what is current after some layers, what was retracted, and how many versions of resources they hold."""
     current: dict[tuple[str, str], StoredResource] = {}
     count = 0
-    for resource in read_resources(layers):
+    for resource in _withheld(read_resources(layers), leave):
         current[resource.source, resource.key] = resource
         count += not resource.ended
     last = current.values()

@@ -80,7 +80,8 @@ class Lanes(Retracting):
             connection.execute(insert(ArrivalRow), {"source": delivery.source, "key": key})
             number = pages + 1
             connection.execute(_LANDED, {"of_pull": pull, "new_pages": number})
-            body = msgspec.msgpack.encode(Page(number, delivery.what, delivery.entries, ""))
+            page = self.without_barred(session, delivery.source, Page(number, delivery.what, delivery.entries, ""))
+            body = msgspec.msgpack.encode(page)
             sealed = self._source_key(session, delivery.source).seal(body, _page(pull, number))
             connection.execute(insert(PageRow), {"pull": pull, "number": number, "mapped": False, "sealed": sealed})
             work.record(events)

@@ -16,7 +16,7 @@ from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from gateway.store.audited import Events
-from gateway.store.owners import Owners
+from gateway.store.guarding import Guarding
 from gateway.store.tables import OutboxRow
 from gateway.store.values import Delivery, DeliveryState
 from security.vault import Place
@@ -26,7 +26,7 @@ __all__ = ["Outbox"]
 _DUE: tuple[DeliveryState, ...] = ("proposed", "sending", "failed")
 
 
-class Outbox(Owners):
+class Outbox(Guarding):
     """Keeps proposals and what became of them."""
 
     def propose(
@@ -34,9 +34,11 @@ class Outbox(Owners):
     ) -> bool:
         """Put a proposal into the outbox under its id, which is derived from what it delivers.
 
-        Proposing it again does nothing, whatever became of it, and returns `False`.
+        Proposing it again does nothing, whatever became of it, and returns `False`. Raises `Denied` where the twin is
+        restricted, as `mark_sending` does.
         """
         with self.transaction() as work:
+            self.must_be_open(twin)
             session = work.session
             if session.get(OutboxRow, delivery) is not None:
                 return False
@@ -82,6 +84,7 @@ class Outbox(Owners):
             col(OutboxRow.state).in_(_DUE),
         )
         with self.transaction() as work:
+            self.must_be_open(delivery.twin)
             changed = work.session.exec(
                 update(OutboxRow).where(*as_read).values(state="sending", attempts=OutboxRow.attempts + 1, updated=now)
             )

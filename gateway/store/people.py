@@ -24,6 +24,7 @@ from gateway.store.tables import (
 from gateway.store.values import TwinSummary
 from mappers.identity import Person
 from security.errors import BadSettings, Misuse, UnknownName
+from security.reidentification import Reidentify
 from security.vault import Place
 
 __all__ = ["People", "Told", "person_place"]
@@ -111,18 +112,20 @@ class People(Owners):
                 work.session.add(MetaRow(name=_tenant(source), value=tenant))
                 work.session.flush()
 
-    def find_twins(self, tokens: Iterable[str], tenant: str = "") -> list[tuple[str, tuple[Person, ...]]]:
+    def find_twins(
+        self, tokens: Iterable[str], leave: Reidentify, tenant: str = ""
+    ) -> list[tuple[str, tuple[Person, ...]]]:
         """Find the twins of a tenant that share a token with somebody, with all that is said of each."""
         blind = self._tokens(tenant, tokens)
         with self._reading() as session:
             found = select(PersonTokenRow.twin).where(col(PersonTokenRow.token).in_(blind)).distinct()
             twins = session.exec(found.order_by(PersonTokenRow.twin)).all()
-            return [(twin, self._persons(session, twin)) for twin in twins]
+            return [(twin, self._persons(session, twin, leave)) for twin in twins]
 
-    def persons(self, twin: str) -> tuple[Person, ...]:
+    def persons(self, twin: str, leave: Reidentify) -> tuple[Person, ...]:
         """Open what the sources say of who a twin is."""
         with self._reading() as session:
-            return self._persons(session, twin)
+            return self._persons(session, twin, leave)
 
     def twin_of(self, source: str, patient: str) -> str | None:
         """Say which twin a patient of a source is, or `None` where that patient is not known."""
@@ -136,7 +139,7 @@ class People(Owners):
         with self._reading() as session:
             # Compared, not matched with LIKE: what a person types may hold % and _.
             same = func.substr(col(TwinRow.id), 1, len(start)) == start.lower()
-            found = session.exec(select(TwinRow.id).where(same).limit(2)).all() if start else []
+            found = session.exec(select(TwinRow.id).where(same).limit(2)).all() if start and start.isprintable() else []
             if len(found) == 1:
                 return found[0]
             known = session.exec(select(TwinRow.id).order_by(col(TwinRow.created)).limit(_SHOWN)).all()
@@ -163,16 +166,17 @@ class People(Owners):
                 parts.setdefault(part.twin, []).append(part)
         return [_summary(row, parts.get(row.id, [])) for row in rows]
 
-    def _persons(self, session: Session, twin: str) -> tuple[Person, ...]:
-        return tuple(self._told(session, twin).values())
+    def _persons(self, session: Session, twin: str, leave: Reidentify) -> tuple[Person, ...]:
+        return tuple(self._told(session, twin, leave).values())
 
-    def _told(self, session: Session, twin: str) -> Told:
+    def _told(self, session: Session, twin: str, leave: Reidentify) -> Told:
         """Open what is told of a twin, by source and hashed patient."""
         self._twin_key(session, twin)  # a stranger is a mistake of ours
-        return self._told_of_all(session, [twin])[twin]
+        return self._told_of_all(session, [twin], leave)[twin]
 
-    def _told_of_all(self, session: Session, twins: Iterable[str]) -> dict[str, Told]:
+    def _told_of_all(self, session: Session, twins: Iterable[str], leave: Reidentify) -> dict[str, Told]:
         """Open what is told of some twins, in few statements."""
+        Reidentify.check(leave)
         found: dict[str, Told] = {twin: {} for twin in twins}
         for names in batches(found):
             for twin, source, patient, sealed in session.connection().execute(_PERSONS, {"names": names}):

@@ -15,7 +15,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from gateway.pull.page import Certificate, Page
 from gateway.store.audited import Events, Work
-from gateway.store.owners import Owners
+from gateway.store.barred import Barred
 from gateway.store.tables import PageRow, PullRow
 from gateway.store.values import Pull, PullState
 from security.errors import Misuse
@@ -34,6 +34,9 @@ _COUNT = (
 _LANDED: Any = select(PageRow.number, PageRow.sealed).where(
     col(PageRow.pull) == bindparam("of_pull"), col(PageRow.number).in_(bindparam("numbers", expanding=True))
 )
+_SEALED: Any = select(PageRow.sealed).where(
+    col(PageRow.pull) == bindparam("of_pull"), col(PageRow.number) == bindparam("of_number")
+)
 _PAGE = insert(PageRow)
 _STATE: Any = select(PullRow.state).where(col(PullRow.id) == bindparam("of_pull"))
 _GO_ON = (
@@ -44,7 +47,7 @@ _GO_ON = (
 _UNFINISHED: tuple[PullState, ...] = ("fetching", "mapping")
 
 
-class Pulls(Owners):
+class Pulls(Barred):
     """Begins pulls, lands pages, and goes on where the last try stopped."""
 
     def begin_pull(self, source: str, now: datetime, events: Events = ()) -> Pull:
@@ -76,6 +79,9 @@ class Pulls(Owners):
         """
         bodies = {page.number: msgspec.msgpack.encode(page) for page in pages}
         with self.transaction() as work:
+            kept = [self.without_barred(work.session, pull.source, page) for page in pages]
+            changed = (page for page, before in zip(kept, pages, strict=True) if page is not before)
+            bodies.update((page.number, msgspec.msgpack.encode(page)) for page in changed)
             connection, of_pull = work.session.connection(), {"of_pull": pull.id}
             state = connection.scalar(_STATE, of_pull)
             if state not in _UNFINISHED:
@@ -126,9 +132,7 @@ class Pulls(Owners):
             if number in leaving_out:
                 continue
             with self._reading() as session:
-                sealed = session.exec(
-                    select(PageRow.sealed).where(PageRow.pull == pull.id, PageRow.number == number)
-                ).one()
+                sealed: Any = session.connection().scalar(_SEALED, {"of_pull": pull.id, "of_number": number})
             yield _read_page.decode(key.open(sealed, _page(pull.id, number)))
 
     def finish_pull(

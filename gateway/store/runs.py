@@ -8,7 +8,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from gateway.store.audited import Events
-from gateway.store.owners import Owners
+from gateway.store.guarding import Guarding
 from gateway.store.tables import RunRow
 from gateway.store.values import SavedRun
 from security.errors import Misuse, UnknownName
@@ -19,7 +19,7 @@ __all__ = ["Runs"]
 _SHOWN = 10  # how many known ids an error names
 
 
-class Runs(Owners):
+class Runs(Guarding):
     """Saves runs and gives them back."""
 
     def save_run(
@@ -28,9 +28,10 @@ class Runs(Owners):
         """Save a run under its id, which is derived from all that went into it.
 
         A run that is saved already stays as it is: the same id means the same result. Returns whether it was new; the
-        events are recorded in any case, because somebody did run it.
+        events are recorded in any case, because somebody did run it. Raises `Denied` where the twin is restricted.
         """
         with self.transaction() as work:
+            self.must_be_open(twin)
             work.record(events)
             session = work.session
             if session.get(RunRow, run) is not None:
@@ -52,7 +53,7 @@ class Runs(Owners):
         """Open one run, by its id or the start of it. Raises `UnknownName` where none is, `Misuse` for several."""
         with self._reading() as session:
             same = func.substr(col(RunRow.id), 1, len(start)) == start.lower()
-            found = session.exec(select(RunRow).where(same).limit(2)).all() if start else []
+            found = session.exec(select(RunRow).where(same).limit(2)).all() if start and start.isprintable() else []
             if len(found) == 1:
                 return self._run(session, found[0])
             known = session.exec(select(RunRow.id).order_by(col(RunRow.created).desc()).limit(_SHOWN)).all()

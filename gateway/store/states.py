@@ -75,6 +75,27 @@ class States(Owners):
             work.record(events)
             return True
 
+    def states_of(self, twin: str) -> list[tuple[str, str, SavedState]]:
+        """Open all that is kept of a twin: model, kind and state."""
+        with self._reading() as session:
+            rows = session.exec(
+                select(StateRow).where(StateRow.twin == twin).order_by(col(StateRow.model), col(StateRow.kind))
+            ).all()
+            key = self._twin_key(session, twin)
+            return [
+                (
+                    row.model,
+                    row.kind,
+                    SavedState(
+                        row.revision,
+                        row.updated,
+                        row.twin_version,
+                        key.open(row.sealed, _place(twin, row.model, row.kind, row.revision)),
+                    ),
+                )
+                for row in rows
+            ]
+
     def states(self, kind: StateKind) -> list[tuple[str, str]]:
         """List the twins and models of which something of a kind is kept; nothing is opened."""
         with self._reading() as session:

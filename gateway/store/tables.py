@@ -10,22 +10,30 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from sqlalchemy import Dialect, LargeBinary, String
+from sqlalchemy import BigInteger, Dialect, Integer, LargeBinary, String
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
 __all__ = [
     "COLUMNS",
+    "GROWING",
     "SCHEMA",
-    "TRIGGERS",
     "ArrivalRow",
     "AttentionRow",
     "AuditEventRow",
+    "AuditHourRow",
+    "AuditNodeRow",
+    "AuditPostingRow",
     "AuditStateRow",
     "BlockRow",
     "CheckpointRow",
+    "CosignatureRow",
+    "ErasedNameRow",
+    "ErasureRow",
+    "GuardRow",
     "IdentityRow",
     "Instant",
+    "KeyCopyRow",
     "LikenessRow",
     "MetaRow",
     "OutboxRow",
@@ -42,21 +50,31 @@ __all__ = [
     "TwinSourceRow",
 ]
 
-SCHEMA = 5
+SCHEMA = 6
 """Version of these tables; a store with a higher one was written by a newer fhirtwin.
 
 1: the first. 2: adds tables only (`state`, `arrival`, `stream_memo`, `attention`), so that a store of 1 becomes one of
 2 by making them. 3: adds the columns `COLUMNS`, which may be empty; `arrived` takes the place of `arrival`, whose keys
 were text. 4: ends of resources (`StoredResource.retracted`), which an older release would show as resources; adds the
 columns of `patient_link`, which may be empty. 5: blocks in columns (gateway.store.columns), which an older release
-cannot read; adds the tables `likeness` and `identity`.
+cannot read; adds the tables `likeness` and `identity`. 6: wrapped keys stand in a file of their own
+(gateway.store.key_table), and no longer in `twin` and `source_key`; adds the tables `guard`, `erasure`, `erased_name`
+and `key_copy`, and `source_key.generation`, which may be empty; `audit_node`, filled from an older store's events, and
+`audit_cosignature`.
 """
 
 COLUMNS = {
     "block": {"first": "INTEGER", "begun": "VARCHAR(27)"},
     "patient_link": {"ended": "BOOLEAN", "before": "VARCHAR"},
+    "source_key": {"generation": "INTEGER"},
 }
 """What an older store's tables are given, by table: columns and their types."""
+
+
+Number = BigInteger().with_variant(Integer(), "sqlite")
+"""A number that we give ourselves and that may outgrow 32 bits; SQLite's have 64 by themselves."""
+
+_GIVEN = {"autoincrement": False}
 
 
 class Instant(TypeDecorator[datetime]):
@@ -88,14 +106,17 @@ class MetaRow(SQLModel, table=True):
 
 
 class SourceKeyRow(SQLModel, table=True):
-    """The key of one source, for what belongs to no twin: landed pages and unlinked resources."""
+    """One source that something was stored of; its key, which the key store has, seals what belongs to no twin.
+
+    `generation` counts its keys where it has had several: each erasure of one of its patients takes the key with it.
+    """
 
     __tablename__: ClassVar[str] = "source_key"
 
     source: str = Field(primary_key=True)
     created: datetime = Field(sa_type=Instant)
     version: int  # counts changes of the unlinked resources
-    key: bytes = Field(sa_type=LargeBinary)
+    generation: int | None = None
 
 
 class PullRow(SQLModel, table=True):
@@ -128,7 +149,7 @@ class PageRow(SQLModel, table=True):
 
 
 class TwinRow(SQLModel, table=True):
-    """One person. Destroying `key` makes all that is sealed for this twin unreadable."""
+    """One person. Destroying their key, which the key store has, makes all that is sealed for them unreadable."""
 
     __tablename__: ClassVar[str] = "twin"
 
@@ -136,7 +157,6 @@ class TwinRow(SQLModel, table=True):
     created: datetime = Field(sa_type=Instant)
     updated: datetime = Field(sa_type=Instant)
     version: int
-    key: bytes = Field(sa_type=LargeBinary)
 
 
 class TwinSourceRow(SQLModel, table=True):
@@ -225,7 +245,7 @@ class BlockRow(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "block"
 
-    id: int = Field(primary_key=True)
+    id: int = Field(primary_key=True, sa_type=Number, sa_column_kwargs=_GIVEN)
     twin: str | None = Field(default=None, foreign_key="twin.id", index=True)
     source: str = Field(foreign_key="source_key.source", index=True)
     version: int
@@ -323,7 +343,7 @@ class AuditEventRow(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "audit_event"
 
-    sequence: int = Field(primary_key=True)
+    sequence: int = Field(primary_key=True, sa_type=Number, sa_column_kwargs=_GIVEN)
     sealed: bytes = Field(sa_type=LargeBinary)
     leaf: bytes = Field(sa_type=LargeBinary)
 
@@ -333,8 +353,29 @@ class CheckpointRow(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "audit_checkpoint"
 
-    size: int = Field(primary_key=True)
+    size: int = Field(primary_key=True, sa_type=Number, sa_column_kwargs=_GIVEN)
     text: str
+
+
+class AuditNodeRow(SQLModel, table=True):
+    """The root over 256**level events that lie together, counted from 0: what proofs are made of; derived."""
+
+    __tablename__: ClassVar[str] = "audit_node"
+    __table_args__: ClassVar[dict[str, bool]] = {"sqlite_with_rowid": False}
+
+    level: int = Field(primary_key=True, sa_column_kwargs=_GIVEN)
+    number: int = Field(primary_key=True, sa_type=Number, sa_column_kwargs=_GIVEN)
+    hash: bytes = Field(sa_type=LargeBinary)
+
+
+class CosignatureRow(SQLModel, table=True):
+    """A signature line on the checkpoint over the first `size` events, by the witness of that public key."""
+
+    __tablename__: ClassVar[str] = "audit_cosignature"
+
+    size: int = Field(primary_key=True, sa_type=Number, sa_column_kwargs=_GIVEN)
+    line: str = Field(primary_key=True)
+    witness: str
 
 
 class AuditStateRow(SQLModel, table=True):
@@ -342,29 +383,94 @@ class AuditStateRow(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "audit_state"
 
-    id: int = Field(primary_key=True)
+    id: int = Field(primary_key=True, sa_column_kwargs=_GIVEN)
     frontier: bytes = Field(sa_type=LargeBinary)
 
 
-def _append_only(table: str, following: str) -> tuple[str, ...]:
-    """Let rows of a table be added at its end and never changed (security requirement K6), in SQLite's words.
+class AuditPostingRow(SQLModel, table=True):
+    """Which events of one transaction share a trait, whose keyed hash is `key` (gateway.store.audit_index).
 
-    The check on insert is there for INSERT OR REPLACE, which deletes without firing a delete trigger. Whoever owns the
-    file can drop triggers: that is what the signed tree is for.
+    It can be made anew from the events: rules of the database do not hold it, `twin audit reindex --check` does.
     """
-    rules = {
-        f"{table}_no_update": f"BEFORE UPDATE ON {table}",
-        f"{table}_no_delete": f"BEFORE DELETE ON {table}",
-        f"{table}_at_the_end": f"BEFORE INSERT ON {table} WHEN NOT ({following})",
-    }
-    return tuple(
-        f"CREATE TRIGGER {name} {when} BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END"
-        for name, when in rules.items()
-    )
+
+    __tablename__: ClassVar[str] = "audit_posting"
+    __table_args__: ClassVar[dict[str, bool]] = {"sqlite_with_rowid": False}
+
+    key: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    last: int = Field(primary_key=True, sa_type=Number, sa_column_kwargs=_GIVEN)
+    runs: bytes = Field(sa_type=LargeBinary)
 
 
-TRIGGERS = (
-    *_append_only("audit_event", "NEW.sequence = 1 + (SELECT coalesce(max(sequence), 0) FROM audit_event)"),
-    *_append_only("audit_checkpoint", "NEW.size > (SELECT coalesce(max(size), 0) FROM audit_checkpoint)"),
-)
-"""What a new store is given beside its tables."""
+class AuditHourRow(SQLModel, table=True):
+    """From event number `first` on, events tell of this hour (UTC, "2026-11-29T21"), until the next row."""
+
+    __tablename__: ClassVar[str] = "audit_hour"
+
+    first: int = Field(primary_key=True, sa_type=Number, sa_column_kwargs=_GIVEN)
+    hour: str
+
+
+class GuardRow(SQLModel, table=True):
+    """What is not to be done with a twin: "hold" (not erased), "restriction" (kept, and not processed any further).
+
+    `why` is a code, never a text.
+    """
+
+    __tablename__: ClassVar[str] = "guard"
+
+    twin: str = Field(primary_key=True, foreign_key="twin.id")
+    kind: str = Field(primary_key=True)
+    since: datetime = Field(sa_type=Instant)
+    why: str
+
+
+class ErasureRow(SQLModel, table=True):
+    """What is left of a twin that was erased: its tombstone in the data (another one is in the key store).
+
+    `state` is "dropped" (its rows are gone, its keys not yet), or "done". `number` is the audit event of the erasure.
+    `owners` names the keys that go with it, `led` the twin that was asked for, where this one went along; `told` holds
+    the lines of the receipt, and `receipt` is the signed one. Nothing of it tells who it was.
+    """
+
+    __tablename__: ClassVar[str] = "erasure"
+
+    twin: str = Field(primary_key=True)
+    id: str = Field(index=True)
+    begun: datetime = Field(sa_type=Instant)
+    state: str
+    owners: str
+    told: str
+    number: int | None = None
+    receipt: str | None = None
+
+
+class ErasedNameRow(SQLModel, table=True):
+    """A keyed hash of a name under which a source knows an erased person, or a resource about them.
+
+    Whatever comes from the source and names it is refused before it is stored.
+    """
+
+    __tablename__: ClassVar[str] = "erased_name"
+    __table_args__: ClassVar[dict[str, bool]] = {"sqlite_with_rowid": False}
+
+    key: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    twin: str = Field(index=True)
+
+
+class KeyCopyRow(SQLModel, table=True):
+    """A copy of the key store that somebody made; where it is, is sealed with the key of the audit."""
+
+    __tablename__: ClassVar[str] = "key_copy"
+
+    id: str = Field(primary_key=True)
+    made: datetime = Field(sa_type=Instant)
+    place: bytes = Field(sa_type=LargeBinary)
+
+
+GROWING = {
+    "audit_event": "NEW.sequence = 1 + (SELECT coalesce(max(sequence), 0) FROM {table})",
+    "audit_checkpoint": "NEW.size > (SELECT coalesce(max(size), 0) FROM {table})",
+    "audit_node": "NEW.number = (SELECT coalesce(max(number) + 1, 0) FROM {table} WHERE level = NEW.level)",
+}
+"""The tables whose rows are added at the end and never changed (security requirement K6), each with what has to be true
+of a new row. `sqlite` and `script` of gateway.store make rules of the database of it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -34,6 +34,7 @@ __all__ = [
     "TwinRecord",
     "TwinSummary",
     "TwinVersion",
+    "sources_of",
 ]
 
 PullState = Literal["fetching", "mapping", "done", "failed", "listening"]
@@ -90,6 +91,8 @@ class StoredResource(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         that they refer to changed. Where the resource stood (file, entry) makes no difference.
         """
         if not self.ended:
+            if not self.raw and self.key.startswith("Patient"):  # opened without leave, it must not be written back
+                raise ValueError("the bytes of this Patient were withheld")
             return _sha256(self.raw + meaning_of(self.outcomes)).digest()
         told = (self.moved, (), self.retracted) if self.retracted else (self.moved, ())
         return _sha256(_sha256(self.raw).digest() + _fingerprint.encode(told)).digest()
@@ -144,6 +147,13 @@ class FilledResource(msgspec.Struct, frozen=True, gc=False):
 
 
 AnyResource = StoredResource | FilledResource
+
+
+def sources_of(*parts: Iterable[AnyResource]) -> set[str]:
+    """Name the sources that resources came from."""
+    return {
+        each.filled.form.source if isinstance(each, FilledResource) else each.source for part in parts for each in part
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import bindparam, insert, update
 from sqlmodel import Session, col
 
 from gateway.store.columns import pack_resources
-from gateway.store.contents import Contents, Entry, entry_of, pack
+from gateway.store.contents import HASH_BYTES, Contents, Entry, counts_in, records_of, unpack
 from gateway.store.layers import block_place
 from gateway.store.owners import Owner
 from gateway.store.tables import BlockRow, TwinRow, TwinSourceRow
-from gateway.store.values import AnyResource
+from gateway.store.values import AnyResource, StoredResource
 
 __all__ = ["Fresh", "Writing", "pick_fresh"]
 
@@ -35,32 +35,70 @@ _COUNTS = (
 )
 
 
-class Fresh(NamedTuple):
-    """A resource that has to be stored, its entry, and the entry that it replaces."""
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Resources that have to be stored, the records of their entries, and the entries that they replace.
 
-    resource: AnyResource
-    entry: Entry
-    before: Entry | None
+    `facts` and `refusals` are theirs; so many of them `ended`.
+    """
+
+    resources: Sequence[AnyResource]
+    records: Sequence[bytes]
+    replaced: Sequence[Entry] = ()
+    facts: int = 0
+    refusals: int = 0
+    ended: int = 0
+
+    def __len__(self) -> int:
+        return len(self.resources)
+
+    @property
+    def names(self) -> list[bytes]:
+        """The hashed name of each."""
+        return [record[:HASH_BYTES] for record in self.records]
+
+    def parts(self, most: int) -> Iterator[tuple[Sequence[AnyResource], bytes]]:
+        """Cut them in parts of so many bytes at most (but for one that is larger), with the records of each."""
+        begin = size = 0
+        for end, resource in enumerate(self.resources):
+            length = len(resource.raw)
+            if size + length > most and end > begin:
+                yield self.resources[begin:end], b"".join(self.records[begin:end])
+                begin, size = end, 0
+            size += length
+        yield self.resources[begin:], b"".join(self.records[begin:])
 
 
-def pick_fresh(resources: Iterable[AnyResource], held: Contents) -> list[Fresh]:
+def pick_fresh(resources: Sequence[AnyResource], held: Contents) -> Fresh:
     """Pick the resources that are new or other than what is held, and note them in `held`.
 
     What is not there, or ended before, is not ended again.
     """
-    fresh = []
-    is_new, noted = held.is_empty, set[bytes]()
-    stated = [(resource, entry_of(resource)) for resource in resources]
-    held.expect([entry.name for _, entry in stated])
-    for resource, entry in stated:
-        before = None if is_new and entry.name not in noted else held.get(entry.name)
+    if not resources:
+        return Fresh((), ())
+    records = records_of(resources)
+    names = [record[:HASH_BYTES] for record in records]
+    is_ended = any(isinstance(each, StoredResource) and each.ended for each in resources)
+    if not is_ended and held.are_new(names):
+        whole = b"".join(records)
+        held.take(whole)
+        facts, refusals = counts_in(whole)
+        return Fresh(resources, records, (), facts, refusals)
+    fresh, theirs, replaced, ended = [], [], [], 0
+    held.expect(names)
+    for resource, record in zip(resources, records, strict=True):
+        entry = next(unpack(record))
+        before = held.get(entry.name)
         if (before is None or before.ended) and resource.ended:
             continue
         if before is None or before.version != entry.version:
             held.note(entry)
-            noted.add(entry.name)
-            fresh.append(Fresh(resource, entry, before))
-    return fresh
+            fresh.append(resource)
+            theirs.append(record)
+            ended += resource.ended
+            if before is not None:
+                replaced.append(before)
+    return Fresh(fresh, theirs, replaced, *counts_in(b"".join(theirs)), ended) if fresh else Fresh((), ())
 
 
 @dataclass
@@ -75,11 +113,11 @@ class Writing:
     new_counts: list[dict[str, Any]] = field(default_factory=list)
     counts: list[dict[str, Any]] = field(default_factory=list)
 
-    def add_blocks(self, owner: Owner, twin: str | None, fresh: Sequence[Fresh]) -> None:
+    def add_blocks(self, owner: Owner, twin: str | None, fresh: Fresh) -> None:
         """Add the next version of an owner, in blocks of about a megabyte; `twin` is `None` for a source."""
         version, key = owner.version + 1, owner.key
-        for part in _parts(fresh):
-            contents, body = pack(f.entry for f in part), pack_resources([f.resource for f in part])
+        for part, contents in fresh.parts(_BLOCK_BYTES):
+            body = pack_resources(part)
             number = self.next_id
             self.next_id += 1
             block = {
@@ -96,19 +134,16 @@ class Writing:
         if twin is not None:
             self.twins.append({"of_twin": twin, "new_version": version, "new_updated": self.now})
 
-    def add_counts(self, twin: str, so_far: tuple[int, int, int] | None, fresh: Sequence[Fresh], ended: int) -> None:
-        """Bring up to date how much of a twin this source gave: resources, facts and refusals that are current.
-
-        Of the fresh ones, so many are ends.
-        """
+    def add_counts(self, twin: str, so_far: tuple[int, int, int] | None, fresh: Fresh) -> None:
+        """Bring up to date how much of a twin this source gave: resources, facts and refusals that are current."""
         resources, facts, refusals = so_far or (0, 0, 0)
-        replaced = [f.before for f in fresh if f.before is not None]
+        replaced = fresh.replaced
         row = {
             "twin": twin,
             "source": self.source,
-            "resources": resources + len(fresh) - ended - sum(not r.ended for r in replaced),
-            "facts": facts + sum(f.entry.facts for f in fresh) - sum(before.facts for before in replaced),
-            "refusals": refusals + sum(f.entry.refusals for f in fresh) - sum(before.refusals for before in replaced),
+            "resources": resources + len(fresh) - fresh.ended - sum(not r.ended for r in replaced),
+            "facts": facts + fresh.facts - sum(before.facts for before in replaced),
+            "refusals": refusals + fresh.refusals - sum(before.refusals for before in replaced),
         }
         if so_far:
             self.counts.append(
@@ -129,16 +164,3 @@ class Writing:
             if rows:
                 session.connection().execute(statement, rows)
         session.expire_all()  # what this transaction read before is not true any more
-
-
-def _parts(fresh: Sequence[Fresh]) -> Iterator[list[Fresh]]:
-    part: list[Fresh] = []
-    size = 0
-    for one in fresh:
-        if part and size + len(one.resource.raw) > _BLOCK_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(one)
-        size += len(one.resource.raw)
-    if part:
-        yield part

@@ -70,6 +70,7 @@ async def listen(
     app = Starlette(routes=routes)
     config = uvicorn.Config(
         app,
+        log_config=None,  # what it logs is told as all else is: gateway.unforeseen
         log_level="warning",
         access_log=False,
         lifespan="off",

@@ -113,4 +113,4 @@ def _greeting(name: str, came: Subscribed) -> str:
 
 def _pause(tries: int) -> float:
     longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(tries - 1, 10))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311  many clients shall not come back at once; no secret
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - many clients shall not come back at once; no secret

@@ -70,7 +70,7 @@ class Subscribed:
         self._name, self._settings, self._known, self._accept = name, settings, source, accept
         self._news = News(name, told, clock)
         self._clock, self._every = clock, every
-        self._source = settings.source or name
+        self._home, self._source = home, settings.source or name
         self._topic = _topic(settings, source)
         self._rules = rules or Rules(heartbeat=self._topic.heartbeat_seconds)
         self._secret = _secret(settings, name)
@@ -104,7 +104,7 @@ class Subscribed:
         while True:
             is_up = False
             try:
-                async with connect(self._known) as connection:
+                async with connect(self._known, home=self._home, name=self._source) as connection:
                     desk = self._desk(connection, await fetch_capability(connection))
                     is_up = was_up = True
                     while True:
@@ -120,7 +120,7 @@ class Subscribed:
                 self._news.say(f"{fault} It is tried again.")
             tries += 1
             longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(tries - 1, 10))
-            await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311  spreads out retries; no secret
+            await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads out retries; no secret
 
     async def _turn(self) -> None:
         """Wait for a notification, a few seconds at most."""

@@ -99,6 +99,7 @@ def serve_twin(
         web_app(home, key, hub, watcher, behind),
         host=_HOST,
         port=port,
+        log_config=None,  # what it logs is told as all else is: gateway.unforeseen
         log_level="warning",
         access_log=False,
         lifespan="off",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import Final
@@ -113,6 +113,11 @@ class Form(msgspec.Struct, frozen=True, dict=True, eq=False):
     def pattern(self) -> str:
         """The blanks of all its outcomes, for `str.format`."""
         return "".join(part.pattern() for part in self.parts)
+
+    @cached_property
+    def essence(self) -> tuple[str, bytes, Callable[..., str], int, int]:
+        """How the names of its resources begin over all sources, its words, what writes its blanks; facts, refusals."""
+        return f"{self.source} {self.type}/", self.words, self.pattern.format, self.facts, self.refusals
 
 
 class Filled(msgspec.Struct, frozen=True, gc=False):

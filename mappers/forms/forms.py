@@ -20,6 +20,8 @@ from mappers.forms.learning import Lesson, Untellable, times_of
 from mappers.forms.memo import Memo
 from mappers.forms.numbers import Kinds, numbers_of
 from mappers.forms.pieces import Strictness, cut, text_in
+from mappers.forms.stencil import Stencil, draw
+from mappers.forms.tracks import ARE_BUILT, Tracks, make_tracks, size_of
 from mappers.reading import Unreadable, read_json
 from mappers.versions import FhirVersion, as_fhir_version
 
@@ -30,23 +32,48 @@ _VERSIONS: Final[tuple[FhirVersion, ...]] = (
     "r4b",
 )  # others change their shape first, for which all of it is looked at
 _NEVER: Final = frozenset({"Patient"})  # each one is another, and people are met by more than facts
+_NEVER_BEGUN: Final = tuple(f'{{"resourceType":"{kind}"'.encode() for kind in _NEVER)
 _LAYOUTS: Final = 2_000  # that are remembered
+_EVERY: Final = 100  # resources to learn from, after which hits are counted
+_STENCIL_BYTES: Final = 32 << 20  # of those that are kept, about
 _NEW: Final = Shape((), "", is_unread=False)
 
 
 class Forms:
-    """The forms of one source, learned as its resources come; `codes` are the tables to map by."""
+    """The forms of one source, learned as its resources come; `codes` are the tables to map by.
 
-    def __init__(self, source: str, codes: Codes = BUILT_IN) -> None:
+    Without `stencils` each resource is read element by element; what comes out is the same.
+    """
+
+    def __init__(self, source: str, codes: Codes = BUILT_IN, *, stencils: bool = ARE_BUILT) -> None:
         self._source, self._codes = source, codes.of(source)
         self._layouts: dict[str, dict[tuple[str, ...], Layout]] = {version: {} for version in _VERSIONS}
         self._memo = Memo()
         self._strictness = Strictness()
+        self._has_stencils, self._drawn, self._size = stencils, 0, 0
+        self._tracks: dict[str, Tracks[Stencil]] = {}
+        self._forget_stencils()
+
+    @property
+    def stencils(self) -> int:
+        """How many stencils there are (`mappers.forms.stencil`)."""
+        return self._drawn
 
     def read(self, raw: bytes, version: str) -> Filled | None:
         """Read a resource; `None` where it is of no form, and `map_resource` has to say what it means."""
+        tracks = self._tracks.get(version)
+        found = tracks.fill(raw) if tracks is not None else None
+        if isinstance(found, Filled):
+            return found
+        if found is None:
+            return self._read(raw, version, None)
+        stencil, told = found
+        return stencil.fill(told) or self._read(raw, version, stencil)
+
+    def _read(self, raw: bytes, version: str, stencil: Stencil | None) -> Filled | None:
+        """Read a resource that lies under no stencil, or is not of its form, element by element."""
         layouts = self._layouts.get(version)
-        if layouts is None or (pieces := cut(raw)) is None:
+        if layouts is None or raw.startswith(_NEVER_BEGUN) or (pieces := cut(raw)) is None:
             return None
         layout = layouts.get(tuple(pieces)) or self._new_layout(layouts, tuple(pieces))
         if layout.length + sum(map(len, pieces.values())) != len(raw) or "id" not in pieces:
@@ -76,7 +103,36 @@ class Forms:
         if identity is None:
             return None
         layout.hits += 1
+        if self._has_stencils and layout.is_worth_drawing and (stencil is None or stencil.shape is not shape):
+            self._draw(version, layout, shape, apart, pieces)
         return Filled(form, identity, version_id, tuple(times), subject or shape.subject)
+
+    def _draw(self, version: str, layout: Layout, shape: Shape, apart: Apart, pieces: Pieces) -> None:
+        """Keep a stencil, under which others of the form are found without reading them."""
+        drawn = draw(layout, shape, apart, pieces, self._memo)
+        if drawn is None:
+            return
+        parts, wanted, stencil = drawn
+        self._size += size_of(parts)
+        if self._size > _STENCIL_BYTES:
+            self._forget_stencils()
+            self._size = size_of(parts)
+        if self._tracks[version].add(parts, wanted, stencil, stencil.plainly):
+            self._drawn += 1
+        layout.stencils += 1
+
+    def _count_hits(self) -> None:
+        for tracks in self._tracks.values():
+            for stencil, hits in tracks.hits():
+                stencil.layout.hits += hits
+
+    def _forget_stencils(self) -> None:
+        self._count_hits()
+        self._tracks = {version: make_tracks() for version in _VERSIONS} if self._has_stencils else {}
+        self._drawn = self._size = 0
+        for layouts in self._layouts.values():
+            for layout in layouts.values():
+                layout.stencils = 0
 
     def _new_layout(self, layouts: dict[tuple[str, ...], Layout], names: tuple[str, ...]) -> Layout:
         if len(layouts) >= _LAYOUTS:
@@ -87,6 +143,8 @@ class Forms:
     def _learn(self, raw: bytes, version: str, layout: Layout, pieces: Pieces) -> Filled | None:
         """Map a resource, and keep what it has in common with others."""
         layout.misses += 1
+        if layout.misses % _EVERY == 0:
+            self._count_hits()
         told = as_fhir_version(version)
         try:
             resource = read_json(raw)
@@ -96,7 +154,8 @@ class Forms:
         if kind in _NEVER or identity is None or told is None:
             return None
         lesson = Lesson(self._codes, told, Origin(self._source, kind, identity, _version_in(resource)), resource)
-        layout.look(lesson.seen, pieces, resource)
+        if layout.look(lesson.seen, pieces, resource) and layout.stencils:
+            self._forget_stencils()
         while (apart := layout.take_apart(pieces)) is not None:
             may_fix = not layout.shapes
             try:
@@ -106,7 +165,8 @@ class Forms:
                 if not may_fix or not fixed:
                     layout.keep(apart[0], None)
                     return None
-                layout.look((), pieces, resource, fixed)
+                if layout.look((), pieces, resource, fixed) and layout.stencils:
+                    self._forget_stencils()
         return None
 
     def _keep(self, lesson: Lesson, layout: Layout, apart: Apart) -> Filled | None:

@@ -58,6 +58,7 @@ class Layout:
         self.shapes: dict[bytes, Shape | None] = {}
         self.hits = 0
         self.misses = 0
+        self.stencils = 0
         self.seen: set[str] = set()
         self._fixed: set[str] = set()  # what might be a blank and is none
         self.subject = ""
@@ -65,7 +66,7 @@ class Layout:
         self.times: tuple[str, ...] = ()
         self.periods: tuple[str, ...] = ()
         self.numbered: tuple[str, ...] = ()
-        self._has_meta = False
+        self.has_meta = False
         self._same: Callable[[Pieces], Iterable[msgspec.Raw]] = _none
 
     @property
@@ -73,15 +74,21 @@ class Layout:
         """Say whether hardly any of its resources are like others, so that looking for it is no use."""
         return self.misses > _TRIES and self.misses > self.hits
 
-    def look(self, seen: Iterable[str], pieces: Pieces, resource: Json, fixed: Iterable[str] = ()) -> None:
+    @property
+    def is_worth_drawing(self) -> bool:
+        """Say whether its resources lie under stencils of others: a form has few, unless what nobody reads varies."""
+        return self.stencils < _TRIES + 3 * len(self.shapes)
+
+    def look(self, seen: Iterable[str], pieces: Pieces, resource: Json, fixed: Iterable[str] = ()) -> bool:
         """Take note of what a mapper looked at, and of what is no blank. Where that is new, all is learned anew."""
         here = {name for name in seen if name in self.names}
         if here <= self.seen and self._fixed.issuperset(fixed):
-            return
+            return False
         self.seen |= here
         self._fixed.update(fixed)
         self.shapes.clear()
         self._sort(pieces, resource)
+        return True
 
     def keep(self, key: bytes, shape: Shape | None) -> None:
         """Remember a shape; `None` for one of which nothing can be learned."""
@@ -95,7 +102,7 @@ class Layout:
         times: list[str] = []
         numbers: list[bytes] = []
         version = ""
-        if self._has_meta:
+        if self.has_meta:
             version, mark = self._seen_before.meta(bytes(pieces["meta"]))
             same.append(mark)
         for name in self.times:
@@ -128,7 +135,7 @@ class Layout:
 
     def _sort(self, pieces: Pieces, resource: Json) -> None:
         """Say what each element is, by the first resource that was seen."""
-        self.subject, self._has_meta = "", False
+        self.subject, self.has_meta = "", False
         times, periods, numbered, same, ignored = [], [], [], [], []
         for name in self.names:
             piece = bytes(pieces[name])
@@ -137,7 +144,7 @@ class Layout:
             if name not in self.seen:
                 ignored.append(name)
             elif name == "meta":
-                self._has_meta = True
+                self.has_meta = True
             elif name in self._fixed:
                 same.append(name)
             elif name in _SUBJECTS and not self.subject and reference_in(piece):

@@ -22,13 +22,19 @@ def order_of(times: Iterable[str]) -> bytes:
 
 
 class Memo:
-    """Reads pieces, and remembers them. What goes into the key of a shape is bytes."""
+    """Reads pieces, and remembers them. What goes into the key of a shape is bytes.
 
-    __slots__ = ("_metas", "_periods", "_subjects", "_times")
+    `precisions` are those of the times that were read, by text ("" of what is none). `patients` are references to
+    patients that were judged by stencils (`mappers.forms.stencil`).
+    """
+
+    __slots__ = ("_metas", "_periods", "_subjects", "_times", "patients", "precisions")
 
     def __init__(self) -> None:
         self._metas: dict[bytes, tuple[str, bytes]] = {}
         self._times: dict[bytes, tuple[str, bytes] | None] = {}
+        self.precisions: dict[str, str] = {}
+        self.patients: dict[str, str] = {}
         self._periods: dict[bytes, tuple[list[str], bytes] | None] = {}
         self._subjects: dict[bytes, str] = {}
 
@@ -53,6 +59,17 @@ class Memo:
         if len(self._times) >= _MOST:
             self._times.clear()
         self._times[piece] = found
+        return found
+
+    def precision(self, text: str) -> str:
+        """Say how precise a time is; "" where it is none."""
+        found = self.precisions.get(text)
+        if found is None:
+            when = read_when(text)
+            found = "" if when is None else when.precision
+            if len(self.precisions) >= _MOST:
+                self.precisions.clear()
+            self.precisions[text] = found
         return found
 
     def period(self, piece: bytes) -> tuple[list[str], bytes] | None:

@@ -35,12 +35,12 @@ class Slot:
     (`mappers.analytes`). Such a number, which is in our unit already, is not read again.
     """
 
-    __slots__ = ("_concept", "_high", "_kind", "_low", "_quantity", "path")
+    __slots__ = ("_concept", "_quantity", "high", "kind", "low", "path")
 
     def __init__(self, path: str, quantity: dict[str, Any], concept: Concept) -> None:
         self.path, self._quantity, self._concept = path, quantity, concept
-        self._low, self._high = math.inf, -math.inf
-        self._kind: Any = None
+        self.low, self.high = math.inf, -math.inf
+        self.kind: Any = None
 
     def read(self, told: str) -> tuple[Any, tuple[str, ...]]:
         """Say what becomes of a number, and with which texts: in our unit, and as it was sent where that differs.
@@ -48,8 +48,8 @@ class Slot:
         It is `None` where no form can tell.
         """
         number = float(told)
-        if self._low < number < self._high and not told.startswith(_TINY):
-            return self._kind, (told,)
+        if self.low < number < self.high and not told.startswith(_TINY):
+            return self.kind, (told,)
         made = read_quantity({**self._quantity, "value": Decimal(told)}, self._concept)
         if made == "implausible":  # what is said of it depends on how much it is
             return None, ()
@@ -61,9 +61,9 @@ class Slot:
         kind, text = (original is None, *_said(made)), str(value.value)
         if original is not None:
             return kind, (text, str(original.value))
-        if text == told and not made.flags and kind == (self._kind or kind):
-            self._kind = kind
-            self._low, self._high = min(self._low, number), max(self._high, number)
+        if text == told and not made.flags and kind == (self.kind or kind):
+            self.kind = kind
+            self.low, self.high = min(self.low, number), max(self.high, number)
         return kind, (text,)
 
 

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
+from mappers.forms.tracks import NUMBER, TEXT
 from mappers.reading import Unreadable, read_json
 
-__all__ = ["Strictness", "cut", "inner_length", "meta_of", "numbers_in", "period_in", "reference_in", "text_in"]
+__all__ = [
+    "Strictness",
+    "cut",
+    "inner_length",
+    "meta_length",
+    "meta_of",
+    "numbers_in",
+    "period_in",
+    "reference_in",
+    "spans_of_numbers",
+    "text_in",
+    "values_in",
+]
 
 _cut = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -31,6 +45,10 @@ _META: Final = re.compile(
 _HARMLESS: Final = re.compile(
     rb'(?:(?:"' + _PLAIN + rb'"|\[?\{"reference":"' + _PLAIN + rb'"(?:,"display":"' + _PLAIN + rb'")?\}\]?),?)*'
 )
+_TOLD: Final = re.compile(rb'"(?:[^"\\]|\\.)*"([ \t\r\n]*:)?|-?[0-9][0-9.eE+-]*', re.DOTALL)
+_TEXT: Final = re.compile(rb'"' + _PLAIN + rb'"')
+_PLAIN_NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,30})?")
+_QUOTE: Final = ord('"')
 _LONG: Final = 30  # characters; `mappers.elements.number` takes 50 digits
 _MOST: Final = 20_000  # pieces that are remembered
 _LONGEST: Final = 2_000  # of them, bytes
@@ -84,6 +102,22 @@ def numbers_in(piece: bytes) -> list[bytes]:
     return _NUMBER.split(piece)
 
 
+def spans_of_numbers(piece: bytes) -> list[tuple[int, int]]:
+    """Say where the numbers of `numbers_in` begin and end."""
+    return [found.span(1) for found in _NUMBER.finditer(piece)]
+
+
+def values_in(piece: bytes) -> Iterator[tuple[int, int, int]]:
+    """Find the texts and numbers in JSON that are values, and plain: where they begin and end, and which they are."""
+    for found in _TOLD.finditer(piece):
+        begin, end = found.span()
+        if piece[begin] != _QUOTE:
+            if _PLAIN_NUMBER.fullmatch(piece, begin, end):
+                yield begin, end, NUMBER
+        elif found[1] is None and _TEXT.fullmatch(piece, begin, end):
+            yield begin + 1, end - 1, TEXT
+
+
 def meta_of(piece: bytes) -> tuple[str | None, bytes]:
     """Read the version of a resource from its meta, and what else stands there but for its time and its sender."""
     found = _META.match(piece)
@@ -91,6 +125,12 @@ def meta_of(piece: bytes) -> tuple[str | None, bytes]:
         return None, piece
     version = found[1]
     return (None if version is None else version.decode()), piece[found.end() :]
+
+
+def meta_length(piece: bytes) -> int:
+    """Say where what a meta tells of version, time and sender ends."""
+    found = _META.match(piece)
+    return found.end() if found else 0
 
 
 class Strictness:

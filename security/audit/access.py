@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-__all__ = ["Access", "Outcome", "System"]
+from security.plain import demand_plain
+
+__all__ = ["Access", "Outcome", "System", "TokenUse", "demand_references"]
 
 Outcome = Literal["0", "4", "8", "12"]
 """R4 audit-event-outcome: success; minor failure (may be tried again); serious failure (refused); major failure."""
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _REFERENCE = re.compile(
-    r"(urn:uuid:[0-9a-f-]{36}|(https?://\S+/)?[A-Z][A-Za-z]{1,63}/[A-Za-z0-9.-]{1,64}(/_history/[A-Za-z0-9.-]{1,64})?)"
+    r"(urn:uuid:[0-9a-f-]{36}|(https?://[!-~]{1,400}/)?[A-Z][A-Za-z]{1,63}/[A-Za-z0-9.-]{1,64}"
+    r"(/_history/[A-Za-z0-9.-]{1,64})?)"
 )
-_PLAIN = re.compile(r"[^\s\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069]{1,512}")
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,24 @@ class System:
     version: str = ""
 
     def __post_init__(self) -> None:
-        _demand(_PLAIN, self.name, self.address, *([self.version] if self.version else []))
+        demand_plain(self.name, self.address, self.version or "-")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUse:
+    """The access token with which something was asked: what of it may be kept (`security.audit.tokens` makes it).
+
+    `mark` is the `urn:ietf:params:oauth:jti:` of the token, or, for an opaque one, its last 32 characters or a keyed
+    hash. `client_id`, `issuer` and `user` are told where the token says them.
+    """
+
+    mark: str
+    client_id: str = ""
+    issuer: str = ""
+    user: str = ""
+
+    def __post_init__(self) -> None:
+        demand_plain(self.mark, *(text for text in (self.client_id, self.issuer, self.user) if text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +66,7 @@ class Access:
     actor
         The person (or the job of a person) who asked: a user id. There is no ambient "system" user.
     purpose
-        Why: a code of HL7 v3-ActReason (TREAT, HOPERAT, HRESCH, ETREAT, PATRQT ...).
+        Why: a code of HL7 v3-ActReason (TREAT, HOPERAT, HRESCH, ETREAT, BTG, PATRQT ...).
     system
         This installation.
     peer
@@ -60,6 +81,8 @@ class Access:
         X-Request-Id, which joins our event to the EHR's.
     basis
         What allowed it (or did not): scopes, separated by spaces, or the code of a rule.
+    token
+        The access token with which it was asked, where there was one.
     outcome, reason
         How it ended; `reason` is a stable code, and is given exactly where the outcome is a failure.
 
@@ -76,6 +99,7 @@ class Access:
     query: bytes = b""
     request_id: str = ""
     basis: str = ""
+    token: TokenUse | None = None
     outcome: Outcome = "0"
     reason: str = ""
 
@@ -84,11 +108,20 @@ class Access:
             raise ValueError("an audit event needs an instant with its zone")
         if (self.outcome == "0") is bool(self.reason):
             raise ValueError("a failure has a reason, a success has none")
-        _demand(_CODE, self.purpose, *([self.reason] if self.reason else []))
-        _demand(_PLAIN, self.actor, *self.basis.split(), *(t for t in (self.request_id,) if t))
-        _demand(_REFERENCE, *self.what, *([f"Patient/{self.patient}"] if self.patient else []))
+        demand_plain(self.actor, self.request_id or "-")
+        if self.basis:
+            demand_plain(*self.basis.split())
+        matched = _CODE.fullmatch(self.purpose) and (not self.reason or _CODE.fullmatch(self.reason))
+        if not (
+            matched and (not self.patient or _ID.fullmatch(self.patient)) and all(map(_REFERENCE.fullmatch, self.what))
+        ):
+            raise ValueError(
+                "an audit event holds codes, names and references only"
+            )  # without the text: it may be content
 
 
-def _demand(pattern: re.Pattern[str], *texts: str) -> None:
-    if not all(pattern.fullmatch(text) for text in texts):
-        raise ValueError("an audit event holds codes, names and references only")  # without the text: it may be content
+def demand_references(references: Sequence[str]) -> Sequence[str]:
+    """Return references, or raise a `ValueError` where one of them is free text."""
+    if not all(map(_REFERENCE.fullmatch, references)):
+        raise ValueError("an audit event holds codes, names and references only")
+    return references

@@ -1,156 +1,87 @@
-"""AuditEvents (FHIR R4), one function for each kind of event; `kinds` tells how each is typed.
+"""The shape of an AuditEvent (FHIR R4): agents, entities, outcome, source. The themes beside it say what happened.
 
 A BALP profile is claimed in `meta.profile` only where the outcome is a success: BALP fixes `outcome` to 0, and lets a
-failure follow the same pattern without claiming it. Each function raises a `ValueError` where the event cannot be told
-(no other side, free text for a reference): that is a mistake of the caller.
+failure follow the same pattern without claiming it; those that leave the outcome open are claimed always. A kind that
+lacks an essential (no other side, free text for a name) raises a `ValueError`: that is a mistake of the caller.
 """
 
 from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC
+from functools import lru_cache
 from typing import Any
-from urllib.parse import urlencode
 
-from security.audit import kinds
-from security.audit.access import Access, System
-from security.audit.kinds import Coding, Kind
+from security.audit.access import Access, System, TokenUse
+from security.audit.kind import APPLICATION, BALP, RECIPIENT, Coding, Kind, user_agent
+from security.plain import demand_plain
 
 __all__ = [
-    "certificate_event",
-    "delivery_event",
-    "fetch_event",
-    "import_event",
-    "key_event",
-    "log_event",
-    "merge_event",
-    "proposal_event",
-    "query_event",
-    "read_event",
-    "remap_event",
-    "retraction_event",
-    "run_event",
-    "token_event",
+    "DATA_REPOSITORY",
+    "JOB",
+    "PATIENT",
+    "REPORT",
+    "RESOURCE",
+    "SECURITY_RESOURCE",
+    "Json",
+    "asked",
+    "counted",
+    "detail",
+    "make_event",
+    "named",
+    "peer_of",
+    "resource",
+    "thing",
 ]
 
 Json = dict[str, Any]
 
-_BALP = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/"
-_REQUEST_ID = Coding("https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType", "XrequestId")
+_PROFILE = f"{BALP}StructureDefinition/"
 _PERSON, _OBJECT, _OTHER = (Coding("http://terminology.hl7.org/CodeSystem/audit-entity-type", c) for c in "124")
-_PATIENT, _REPORT, _RESOURCE, _SECURITY, _REPOSITORY, _JOB, _QUERY = (
+PATIENT, REPORT, RESOURCE, SECURITY_RESOURCE, DATA_REPOSITORY, JOB, _QUERY = (
     Coding("http://terminology.hl7.org/CodeSystem/object-role", code)
     for code in ("1", "3", "4", "13", "17", "20", "24")
 )
-# What of a token request is kept: no assertion, secret, code, verifier or refresh token (BALP IHE.IUA.71; RFC 6749).
-_KEPT_FIELDS = ("grant_type", "scope", "client_id", "client_assertion_type", "audience", "resource")
+_REQUEST_ID = Coding(f"{BALP}CodeSystem/BasicAuditEntityType", "XrequestId")
+_TOKEN_USER = user_agent("UserOauthAgent")
+_ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+_APPLICATION_SERVER = Coding("http://terminology.hl7.org/CodeSystem/security-source-type", "4")
+_JTI = "urn:ietf:params:oauth:jti:"
+_UNPRINTED = re.compile(r"[^ -~]")
+_VALUE = re.compile(rb"(?<==)[^&\s]+")
 
 
-def query_event(access: Access) -> Json:
-    """Record a search that we sent to an EHR (`query`): BALP Query, or PatientQuery where the twin is known."""
-    return _event(access, kinds.QUERY, _asked(access.query), also=access.what)
+def make_event(
+    access: Access,
+    kind: Kind,
+    *main: Json,
+    also: Sequence[str] = (),
+    peer: System | None = None,
+    patient: str | None = None,
+) -> Json:
+    """Tell what happened as `kind` has it, about the entities `main`, and the references `also` beside them.
 
-
-def fetch_event(access: Access) -> Json:
-    """Record one resource that we read from an EHR (`what`): BALP Read, or PatientRead where the twin is known."""
-    return _read(access, kinds.FETCH)
-
-
-def read_event(access: Access) -> Json:
-    """Record that somebody read a twin, at our terminal (no `peer`) or over the network: BALP Read or PatientRead."""
-    return _read(replace(access, peer=access.peer or access.system), kinds.READ)
-
-
-def import_event(access: Access) -> Json:
-    """Record that a folder of FHIR files was taken in. It goes by its source's name: file names are patient data."""
-    return _event(access, kinds.IMPORT, _thing(_REPOSITORY, "source", _peer(access).name), also=access.what)
-
-
-def retraction_event(access: Access, *, why: str) -> Json:
-    """Record that resources (`what`) of a twin were taken back, because their source no longer has them so."""
-    return _event(access, kinds.RETRACTION, _thing(_RESOURCE, "retraction", why), also=access.what)
-
-
-def merge_event(access: Access, *, twin: str, parted: bool = False) -> Json:
-    """Record that a patient of a source was moved from a twin into another one, `twin`, or `parted` from it again."""
-    return _event(access, kinds.UNMERGE if parted else kinds.MERGE, _thing(_PATIENT, "twin", twin), also=access.what)
-
-
-def remap_event(access: Access, *, mapping: str) -> Json:
-    """Record that kept resources (`what`) of a twin were mapped again, by the rules of a version."""
-    return _event(access, kinds.REMAP, _thing(_JOB, "mapping", mapping), also=access.what)
-
-
-def certificate_event(access: Access, *, pull: str, verdict: str) -> Json:
-    """Record what a pull proved of the completeness of what came: "complete", "incomplete" or "unprovable"."""
-    job = _thing(_JOB, "pull", pull) | {"detail": [{"type": "verdict", "valueString": verdict}]}
-    return _event(access, kinds.CERTIFICATE, job, also=access.what)
-
-
-def run_event(access: Access, *, run: str, model: str) -> Json:
-    """Record a simulation: the job `run`, of which model and version, from which resources (`what`)."""
-    job = _thing(_JOB, "run", run) | {"detail": [{"type": "model", "valueString": model}]}
-    return _event(access, kinds.RUN, job, also=access.what)
-
-
-def proposal_event(access: Access, *, proposal: str) -> Json:
-    """Record that a run was turned into resources for a person to agree on."""
-    return _event(access, kinds.PROPOSAL, _thing(_REPORT, "proposal", proposal), also=access.what)
-
-
-def delivery_event(access: Access, *, delivery: str) -> Json:
-    """Record resources that we created in an EHR (`what`): BALP Create, or PatientCreate where the twin is known.
-
-    BALP allows one `data` entity in an event; that is the delivery, and the resources stand beside it.
+    `peer` and `patient` stand for those of the access, of which no copy has to be made then.
     """
-    return _event(access, kinds.CREATE, _thing(_JOB, "delivery", delivery), also=access.what)
-
-
-def token_event(access: Access, *, client_id: str, form: Mapping[str, str]) -> Json:
-    """Record that an authorization server gave us an access token, or did not: IHE ITI-71.
-
-    Of the posted form only harmless fields are kept, so that no credential can reach the log. The profile is closed: it
-    allows no patient, no X-Request-Id and no other entity.
-    """
-    kept = urlencode({name: form[name] for name in _KEPT_FIELDS if name in form})
-    asked = _asked(f"POST {_peer(access).address}\n\n{kept}".encode())
-    event = _event(replace(access, patient="", request_id=""), kinds.TOKEN, asked)
-    event["agent"][0]["who"] = _named("client", client_id)
-    return event
-
-
-def key_event(access: Access, *, key: str) -> Json:
-    """Record that a key was made; `key` is its id, or the name of its owner."""
-    return _event(access, kinds.KEY, _thing(_SECURITY, "key", key), also=access.what)
-
-
-def log_event(access: Access) -> Json:
-    """Record that somebody read or verified the audit log itself."""
-    return _event(access, kinds.LOG, _thing(_SECURITY, "log", access.system.name), also=access.what)
-
-
-def _read(access: Access, kind: Kind) -> Json:
-    first, *rest = access.what or (f"Patient/{access.patient}",)
-    if not access.what and not access.patient:
-        raise ValueError("a read is of something")
-    return _event(access, kind, _entity(_OBJECT, _RESOURCE, {"reference": first}), also=rest)
-
-
-def _event(access: Access, kind: Kind, main: Json, *, also: Sequence[str] = ()) -> Json:
-    entities = [main]
-    if access.patient:
-        entities.append(_entity(_PERSON, _PATIENT, {"reference": f"Patient/{access.patient}", "type": "Patient"}))
+    patient = access.patient if patient is None else patient
+    entities = [*main]
+    if patient:
+        who = {"reference": f"Patient/{patient}", "type": "Patient"}
+        entities.append({"type": _PERSON.json(), "role": PATIENT.json(), "what": who})
     if access.request_id:
         entities.append({"type": _REQUEST_ID.json(), "what": {"identifier": {"value": access.request_id}}})
     # BALP slices entities by type and allows one of type 2; further resources are of type 4, Other.
-    entities.extend(_entity(_OTHER, _RESOURCE, {"reference": reference}) for reference in also)
+    for reference in also:
+        entities.append({"type": _OTHER.json(), "role": RESOURCE.json(), "what": {"reference": reference}})
 
-    agents = [_agent(kind.us, access.system)]
+    us = _who(access.system)
+    agents = [_agent(kind.us, access.system, us)]
     if kind.peer:
-        agents.append(_agent(kind.peer, _peer(access)))
+        other = peer or peer_of(access)
+        agents.append(_agent(kind.peer, other, _who(other)))
     agents.append(_user(kind.user, access))
 
     event: Json = {
@@ -158,34 +89,82 @@ def _event(access: Access, kind: Kind, main: Json, *, also: Sequence[str] = ()) 
         "type": kind.type.json(),
         "subtype": [kind.subtype.json()],
         "action": kind.action,
-        "recorded": access.when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "recorded": f"{access.when.astimezone(UTC).isoformat(timespec='milliseconds')[:-6]}Z",
         "outcome": access.outcome,
         "purposeOfEvent": [_purpose(access)],
         "agent": agents,
-        "source": {
-            "site": access.system.address,
-            "observer": _who(access.system),
-            "type": [Coding("http://terminology.hl7.org/CodeSystem/security-source-type", "4").json()],
-        },
+        "source": {"site": access.system.address, "observer": us.copy(), "type": [_APPLICATION_SERVER.json()]},
         "entity": entities,
     }
-    profile = kind.patient_profile if access.patient else kind.profile
+    claimed = [kind.patient_profile if patient else kind.profile]
     if access.reason:
         event["outcomeDesc"] = access.reason
-    elif profile:
-        event["meta"] = {"profile": [_BALP + profile]}
+        claimed = claimed if kind.of_failures else []
+    if access.token:
+        claimed.append(_add_token(event, access.token))
+    if profiles := [_PROFILE + profile for profile in claimed if profile]:
+        event["meta"] = {"profile": profiles}
     return event
 
 
-def _agent(part: Coding, system: System) -> Json:
+def named(kind: str, name: str) -> Json:
+    """Name something of ours: "run", "source", "key" and the like. Raises `ValueError` where the name is free text."""
+    demand_plain(name)
+    return {"identifier": {"system": f"urn:fhirtwin:{kind}", "value": name}}
+
+
+def thing(role: Coding, kind: str, name: str) -> Json:
+    """Make the main entity of something that is no FHIR resource."""
+    return {"type": _OBJECT.json(), "role": role.json(), "what": named(kind, name)}
+
+
+def resource(reference: str, role: Coding = RESOURCE) -> Json:
+    """Make the main entity of a FHIR resource."""
+    return {"type": _OBJECT.json(), "role": role.json(), "what": {"reference": reference}}
+
+
+def asked(request: bytes) -> Json:
+    """Make the entity of a request: as it was sent, and as a line with the values of its parameters left out (I6)."""
+    if not request:
+        raise ValueError("a query event holds the request")
+    line = _VALUE.sub(b"*", request.partition(b"\n")[0].rstrip(b"\r"))[:400]
+    return {
+        "type": _OBJECT.json(),
+        "role": _QUERY.json(),
+        "description": _UNPRINTED.sub("?", line.decode("latin-1")),
+        "query": base64.b64encode(request).decode(),
+    }
+
+
+def counted(entity: Json, counts: Mapping[str, int]) -> Json:
+    """Add numbers to an entity: how much of what; 0 is told too."""
+    if counts:
+        entity["detail"] = [{"type": name, "valueString": str(int(count))} for name, count in counts.items()]
+    return entity
+
+
+def detail(name: str, value: str) -> Json:
+    """Make a detail of an entity. Raises `ValueError` where the value is free text."""
+    demand_plain(value)
+    return {"type": name, "valueString": value}
+
+
+def peer_of(access: Access) -> System:
+    """Return who is on the other side, or raise `ValueError`."""
+    if access.peer is None:
+        raise ValueError("this kind of event has somebody on the other side")
+    return access.peer
+
+
+def _agent(part: Coding, system: System, who: Json) -> Json:
     network = {"address": system.address, "type": _network_type(system.address)}
-    return {"type": {"coding": [part.json()]}, "who": _who(system), "requestor": False, "network": network}
+    return {"type": {"coding": [part.json()]}, "who": who, "requestor": False, "network": network}
 
 
 def _user(part: Coding, access: Access) -> Json:
     user: Json = {
         "type": {"coding": [part.json()]},
-        "who": _named("user", access.actor),
+        "who": {"identifier": {"system": "urn:fhirtwin:user", "value": access.actor}},
         "requestor": True,
         "purposeOfUse": [_purpose(access)],
     }
@@ -194,32 +173,47 @@ def _user(part: Coding, access: Access) -> Json:
     return user
 
 
+def _add_token(event: Json, token: TokenUse) -> str:
+    """Say with which token it was asked, and return the profile that this keeps (BALP, 3:5.7.4).
+
+    Comprehensive has one agent that is the client application, and allows its user one policy, the token: the scopes go
+    to the client. Where we ourselves are the application, it cannot be kept, and the token is told as Minimal has it.
+    """
+    agents: list[Json] = event["agent"]
+    codes = [_code(agent) for agent in agents]
+    user = agents[-1]
+    if not token.client_id or codes[0] == APPLICATION.code or codes[-1] != RECIPIENT.code:
+        agents.append({"type": {"coding": [_TOKEN_USER.json()]}, "who": {**user["who"]}, "requestor": True})
+        agents[-1]["policy"] = [token.mark]
+        return f"IHE.BasicAudit.OAUTHaccessTokenUse.{'Minimal' if token.mark.startswith(_JTI) else 'Opaque'}"
+    client: Json = {"type": {"coding": [APPLICATION.json()]}, "who": named("client", token.client_id)}
+    client["requestor"] = False
+    if policy := user.get("policy"):
+        client["policy"] = policy
+    user["policy"] = [token.mark]
+    if token.issuer and token.user:
+        user["who"] = {"identifier": {"system": token.issuer, "value": token.user}}
+    agents.append(client)
+    return "IHE.BasicAudit.OAUTHaccessTokenUse.Comprehensive"
+
+
+def _code(agent: Json) -> str:
+    return str(agent["type"]["coding"][0]["code"])
+
+
 def _who(system: System) -> Json:
-    return _named("system", system.name) | {"type": "Device", "display": f"{system.name} {system.version}".strip()}
-
-
-def _named(kind: str, name: str) -> Json:
-    return {"identifier": {"system": f"urn:fhirtwin:{kind}", "value": name}}
-
-
-def _thing(role: Coding, kind: str, name: str) -> Json:
-    return _entity(_OBJECT, role, _named(kind, name))
-
-
-def _entity(kind: Coding, role: Coding, what: Json) -> Json:
-    return {"type": kind.json(), "role": role.json(), "what": what}
-
-
-def _asked(request: bytes) -> Json:
-    if not request:
-        raise ValueError("a query event holds the request")
-    return {"type": _OBJECT.json(), "role": _QUERY.json(), "query": base64.b64encode(request).decode()}
+    return {
+        "identifier": {"system": "urn:fhirtwin:system", "value": system.name},
+        "type": "Device",
+        "display": f"{system.name} {system.version}" if system.version else system.name,
+    }
 
 
 def _purpose(access: Access) -> Json:
-    return {"coding": [Coding("http://terminology.hl7.org/CodeSystem/v3-ActReason", access.purpose).json()]}
+    return {"coding": [{"system": _ACT_REASON, "code": access.purpose}]}
 
 
+@lru_cache(maxsize=4096)
 def _network_type(address: str) -> str:
     if "://" in address:
         return "5"  # URI
@@ -228,9 +222,3 @@ def _network_type(address: str) -> str:
     except ValueError:
         return "1"  # machine name
     return "2"  # IP address
-
-
-def _peer(access: Access) -> System:
-    if access.peer is None:
-        raise ValueError("this kind of event has somebody on the other side")
-    return access.peer

@@ -14,7 +14,7 @@ from typing import Any
 
 from security.audit.canonical import canonical
 from security.audit.checkpoint import Signer, open_checkpoint
-from security.audit.merkle import Frontier, leaf_hash
+from security.audit.merkle import Frontier, Node, leaf_hash
 from security.errors import Tampered
 from security.keys import KeyRing
 from security.vault import Place, SealingKey
@@ -38,12 +38,16 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What one append has to store, all in one transaction: rows, the checkpoint over them, and the new frontier."""
+    """What one append has to store, all in one transaction: rows, the checkpoint over them, the new frontier.
+
+    `nodes` are the inner hashes that these rows completed: what is kept of them makes proofs quick.
+    """
 
     rows: tuple[AuditRow, ...]
     size: int
     checkpoint: str
     frontier: bytes
+    nodes: tuple[Node, ...] = ()
 
 
 def audit_key(ring: KeyRing) -> SealingKey:
@@ -83,21 +87,31 @@ class AuditLog:
         """The line that an auditor needs to verify the log."""
         return self._signer.public_key
 
-    def append(self, events: Sequence[Mapping[str, Any]]) -> Appended:
-        """Seal and sign events. The log itself does not move: once all is stored, make the next one from the result."""
-        frontier, rows = self._frontier, []
+    def append(self, events: Sequence[Mapping[str, Any] | bytes]) -> Appended:
+        """Seal and sign events, or what `canonical` made of them already.
+
+        The log itself does not move: once all is stored, make the next one from the result.
+        """
+        rows = []
         for sequence, event in enumerate(events, self.size + 1):
-            sealed = self._key.seal(canonical(event), _place(sequence))
-            leaf = leaf_hash(sealed)
-            rows.append(AuditRow(sequence, sealed, leaf))
-            frontier = frontier.append(leaf)
-        return Appended(
-            tuple(rows), frontier.size, self._signer.sign(frontier.size, frontier.root), frontier.to_bytes()
-        )
+            body = event if isinstance(event, bytes) else canonical(event)
+            sealed = self._key.seal(body, _place(sequence))
+            rows.append(AuditRow(sequence, sealed, leaf_hash(sealed)))
+        frontier, nodes = self._frontier.extend(row.leaf for row in rows)
+        checkpoint = self._signer.sign(frontier.size, frontier.root)
+        return Appended(tuple(rows), frontier.size, checkpoint, frontier.to_bytes(), tuple(nodes))
 
     def after(self, appended: Appended) -> AuditLog:
         """Return the log as it stands once `appended` is stored."""
-        return AuditLog(self._key, self._signer, appended.frontier, appended.checkpoint)
+        log = AuditLog(self._key, self._signer)
+        log._frontier = Frontier.from_bytes(appended.frontier)  # we signed it ourselves: nothing to compare
+        return log
+
+    def under(self, signer: Signer) -> AuditLog:
+        """Go on under another name, as a restored log does: its first checkpoint covers all events so far."""
+        log = AuditLog(self._key, signer)
+        log._frontier = self._frontier  # that it continues what was signed last was checked under the former name
+        return log
 
     def read(self, row: AuditRow) -> dict[str, Any]:
         """Open one event. Raises `Sealed` where it was changed or moved."""

@@ -1,4 +1,4 @@
-"""The Merkle tree of the audit log: roots, and the proofs that anybody can check.
+"""The Merkle tree of the audit log: roots, and checking the proofs that `security.audit.proofs` makes.
 
 Hashing is that of RFC 9162 section 2.1 (the same as RFC 6962) with SHA-256. A leaf and an inner node are hashed with
 different first bytes, so that neither can be passed off as the other.
@@ -10,15 +10,17 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from security.errors import Tampered
 
 __all__ = [
     "EMPTY_ROOT",
     "HASH_BYTES",
+    "TILE_HEIGHT",
+    "TILE_WIDTH",
     "Frontier",
-    "consistency_proof",
-    "inclusion_proof",
+    "Node",
     "leaf_hash",
     "node_hash",
     "root_of",
@@ -28,8 +30,11 @@ __all__ = [
 
 HASH_BYTES = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()
+TILE_HEIGHT = 8  # levels of the tree in one tile of c2sp.org/tlog-tiles
+TILE_WIDTH = 1 << TILE_HEIGHT
 
 _FRONTIER = 1  # first byte of a stored frontier
+_sha256 = hashlib.sha256
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -40,6 +45,14 @@ def leaf_hash(data: bytes) -> bytes:
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Hash two subtrees into one."""
     return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+class Node(NamedTuple):
+    """The root of a full subtree of 256**level leaves; `number` counts those of its level from the left, from 0."""
+
+    level: int
+    number: int
+    hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +67,22 @@ class Frontier:
 
     def append(self, leaf: bytes) -> Frontier:
         """Return the frontier after one more leaf (its hash)."""
-        roots, node, size = list(self.roots), leaf, self.size
-        while size & 1:  # a full subtree of this height stands already: the two become one
-            node = node_hash(roots.pop(), node)
-            size >>= 1
-        return Frontier(self.size + 1, (*roots, node))
+        return self.extend([leaf])[0]
+
+    def extend(self, leaves: Iterable[bytes]) -> tuple[Frontier, list[Node]]:
+        """Return the frontier after more leaves, and the tile nodes that they completed, in the order of completion."""
+        roots, size, nodes = list(self.roots), self.size, []
+        for leaf in leaves:
+            node, height, number = leaf, 0, size
+            while number & 1:  # a full subtree of this height stands already: the two become one
+                node = _sha256(b"\x01" + roots.pop() + node).digest()
+                number >>= 1
+                height += 1
+                if not height % TILE_HEIGHT:
+                    nodes.append(Node(height // TILE_HEIGHT, number, node))
+            roots.append(node)
+            size += 1
+        return Frontier(size, tuple(roots)), nodes
 
     @property
     def root(self) -> bytes:
@@ -85,22 +109,7 @@ class Frontier:
 
 def root_of(leaves: Iterable[bytes]) -> bytes:
     """Compute the root over leaf hashes."""
-    frontier = Frontier()
-    for leaf in leaves:
-        frontier = frontier.append(leaf)
-    return frontier.root
-
-
-def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """List the hashes that lead from leaf `index` (from 0) to the root. Source: RFC 9162 section 2.1.3.1."""
-    if not 0 <= index < len(leaves):
-        raise ValueError("no such leaf")
-    if len(leaves) == 1:
-        return []
-    k = _split(len(leaves))
-    if index < k:
-        return [*inclusion_proof(leaves[:k], index), root_of(leaves[k:])]
-    return [*inclusion_proof(leaves[k:], index - k), root_of(leaves[:k])]
+    return Frontier().extend(leaves)[0].root
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
@@ -119,13 +128,6 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
             node = node_hash(node, sibling)
         fn, sn = fn >> 1, sn >> 1
     return sn == 0 and hmac.compare_digest(node, root)
-
-
-def consistency_proof(leaves: Sequence[bytes], first: int) -> list[bytes]:
-    """List the hashes that show this tree to continue that of size `first`. Source: RFC 9162 section 2.1.4.1."""
-    if not 0 < first <= len(leaves):
-        raise ValueError("the earlier tree has at least one leaf and no more than this one")
-    return _subproof(leaves, first, whole=True)
 
 
 def verify_consistency(first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]) -> bool:
@@ -150,16 +152,3 @@ def verify_consistency(first: int, second: int, first_root: bytes, second_root: 
             new = node_hash(new, node)
         fn, sn = fn >> 1, sn >> 1
     return sn == 0 and hmac.compare_digest(old, first_root) and hmac.compare_digest(new, second_root)
-
-
-def _split(size: int) -> int:
-    return 1 << ((size - 1).bit_length() - 1)  # the largest power of two below size
-
-
-def _subproof(leaves: Sequence[bytes], first: int, *, whole: bool) -> list[bytes]:
-    if first == len(leaves):
-        return [] if whole else [root_of(leaves)]
-    k = _split(len(leaves))
-    if first <= k:
-        return [*_subproof(leaves[:k], first, whole=whole), root_of(leaves[k:])]
-    return [*_subproof(leaves[k:], first - k, whole=False), root_of(leaves[:k])]

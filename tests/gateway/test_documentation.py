@@ -14,7 +14,16 @@ import pytest
 from gateway.cli import main
 from gateway.neighbours import OURS
 from gateway.pull.page import STOPS, Sign
-from gateway.settings import Settings, SourceSettings, StreamSettings, WarningSettings, load_settings
+from gateway.settings import (
+    AuditSettings,
+    KeysSettings,
+    Settings,
+    SourceSettings,
+    StoreSettings,
+    StreamSettings,
+    WarningSettings,
+    load_settings,
+)
 from security.errors import BadSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +38,12 @@ COMMANDS += ["source vendors"]
 COMMANDS += ["certificates list", "certificates show"]
 COMMANDS += [f"codes {name}" for name in ("list", "show", "check", "import", "missing", "replay")]
 COMMANDS += [f"identities {name}" for name in ("list", "show", "join", "part", "undo")]
+COMMANDS += [f"audit {name}" for name in ("disclosures", "access-log", "anomalies", "review", "mark")]
+COMMANDS += [f"audit {name}" for name in ("show", "export", "retain", "reindex", "serve")]
+COMMANDS += [f"audit {name}" for name in ("bundle", "prove", "consistency", "witness", "cosign")]
 COMMANDS += ["model card", "model new", "hostile list", "hostile serve"]
+COMMANDS += ["keys status", "keys rotate", "keys protect"]
+COMMANDS += ["export", "erase", "hold", "restrict", "backup", "restore"]
 
 
 def read(name: str) -> str:
@@ -75,8 +89,8 @@ def test_every_reason_for_stopping_is_documented():
 
 def test_every_setting_is_documented():
     told = read("docs/settings.md")
-    parts = {"home", "sources", "models", "warnings", "streams"}
-    tables = (Settings, SourceSettings, StreamSettings, WarningSettings)
+    parts = {"home", "sources", "models", "warnings", "streams", "keys", "store", "audit"}
+    tables = (Settings, SourceSettings, StreamSettings, WarningSettings, KeysSettings, StoreSettings, AuditSettings)
     names = {name for table in tables for name in table.model_fields} - parts
     assert [name for name in names if f"`{name}`" not in told] == []
 

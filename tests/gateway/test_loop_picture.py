@@ -42,7 +42,7 @@ def collapsed():
 
 
 def parse(svg):
-    return ET.fromstring(svg)  # noqa: S314  our own
+    return ET.fromstring(svg)  # noqa: S314 - our own
 
 
 def words(picture):

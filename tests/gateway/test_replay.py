@@ -21,6 +21,7 @@ from gateway.settings import load_settings
 from mappers import MAPPING
 from mappers.facts import Fact
 from security.errors import BadSettings
+from security.reidentification import Reidentify
 from tests.gateway.coded import condition, lab, patient, put, result, write
 from tests.gateway.stream.arriving import PATIENT, Told, delivery, open_home, open_inbox, reading, settle_home
 from tests.gateway.warding import ward_in
@@ -156,7 +157,7 @@ def test_facts_of_older_rules_are_made_anew(home):
                     for each in one.outcomes
                 ),
             )
-            for one in found.store.twin_record(twin.id).resources
+            for one in found.store.twin_record(twin.id, leave=Reidentify("write it back in a test")).resources
         ]
         found.store.remap("ward", {twin.id: old}, [], now=now())
     assert facts(home) != before

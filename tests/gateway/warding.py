@@ -24,6 +24,7 @@ from gateway.ingest import Report, ingest
 from gateway.pull.page import Certificate
 from gateway.settings import load_settings
 from gateway.sources import open_source
+from security.reidentification import Reidentify
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 Json = dict[str, Any]
@@ -124,7 +125,7 @@ class Ward:
         with self.home() as home:
             kept = []
             for twin in home.store.twins():
-                record = home.store.twin_record(twin.id)
+                record = home.store.twin_record(twin.id, leave=Reidentify("compare in a test what was kept"))
                 found = sorted((r.key, r.raw, [*map(str, r.outcomes)]) for r in record.resources)
                 kept.append((found, sorted((r.key, r.retracted) for r in record.retracted), twin.resources, twin.facts))
             astray = sorted((r.key, r.retracted, [*map(str, r.refusals)]) for r in home.store.unlinked("ward"))

@@ -40,7 +40,7 @@ JVM = (
 )
 START_SECONDS = 600
 IGS = HERE.parents[2] / "shared" / "data" / "igs"
-GUIDES = ("us_core_610.tgz", "ips_v110.tgz")
+GUIDES = ("us_core_610.tgz", "ips_v110.tgz", "ihe.iti.balp-1.1.5-local.tgz")
 
 
 class Issue(NamedTuple):
@@ -72,7 +72,7 @@ class HapiServer:
         self.started.update(versions)
 
     def judge(self, resource: bytes, *profiles: str) -> list[Issue]:
-        """Have R4 judged by HL7's validator with US Core 6.1 and IPS 1.1, and by `profiles` beside what its meta says.
+        """Have R4 judged by HL7's validator with US Core, IPS and BALP, and by `profiles` beside what its meta says.
 
         It asks no terminology server: what only such a one can tell is a warning.
         """

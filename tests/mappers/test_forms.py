@@ -92,7 +92,7 @@ def test_real_patients_are_mapped_by_forms_just_as_without(lines: list[bytes]):
 
 
 def test_a_byte_that_is_changed_anywhere_changes_both_ways_alike(lines: list[bytes]):
-    chance = random.Random(7)  # noqa: S311  a test that repeats itself
+    chance = random.Random(7)  # noqa: S311 - a test that repeats itself
     forms, by_form = Forms("north"), 0
     some = [raw for raw in lines if len(raw) < 1500][::9]
     for raw in some:

@@ -55,6 +55,16 @@ def test_a_wrong_key_and_changed_bytes_are_told_in_the_same_words():
     assert len(said) == 1
 
 
+def test_what_the_first_release_wrapped_opens_for_ever():
+    """L1: as the first format has it, AES-256-GCM with a random nonce under HKDF-SHA256 of the key-encryption key."""
+    old = bytes.fromhex(
+        "01a2335ba01b92e4dec48453b9d4935c66446d75847d0f3421d49f4500179e9be374d5e520d6d55d8fba30fea6fc21e6fed26c9d53b7df6899b4b2c798c24b2e5259846953"
+    )
+    assert SecretKeyRing(ROOT, [OLD]).unwrap(old, b"twin 1") == NEW
+    again = SecretKeyRing(ROOT, [OLD]).wrap(NEW, b"twin 1")
+    assert (old[0], again[0], old[1:9]) == (1, 2, again[1:9])
+
+
 def test_each_purpose_has_its_own_key_and_keeps_it():
     ring = SecretKeyRing(ROOT, [OLD])
     derived = [ring.derive(p) for p in ("blind-index", "audit-seal", "audit-sign")]

@@ -187,7 +187,7 @@ async def connect(ehr: Ehr, clock: Clock) -> AsyncIterator[Callable[..., Connect
     opened: list[Connection] = []
 
     def make(auth: Credentials | None = None, version: str | None = "r4", **settings: Any) -> Connection:
-        settings = {"clock": clock, "sleep": clock.sleep, "dice": random.Random(1), **settings}  # noqa: S311
+        settings = {"clock": clock, "sleep": clock.sleep, "dice": random.Random(1), **settings}  # noqa: S311 - a test that repeats itself
         opened.append(Connection(settings.pop("base", ehr.base), version, auth, **settings))
         return opened[-1]
 

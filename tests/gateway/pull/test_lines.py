@@ -398,7 +398,7 @@ def test_lines_do_not_depend_on_how_the_bytes_come(lines, size, most, end, is_en
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_whatever_breaks_in_whatever_order_each_line_comes_once(files, connect, seed):
-    dice = random.Random(seed)  # noqa: S311
+    dice = random.Random(seed)  # noqa: S311 - a test that repeats itself
     files.ranges, files.packs = dice.random() < 0.6, dice.random() < 0.5
     files.etag = dice.choice(['"1"', 'W/"1"', ""])
     files.last_modified = dice.choice([files.last_modified, ""])

@@ -58,7 +58,7 @@ def test_no_pause_is_ever_shorter_than_what_the_server_said(seconds, is_date, sk
     async def sleep(waited):
         slept.append(waited)
 
-    retry = Retry(Patience(), clock=lambda: NOW, sleep=sleep, dice=random.Random(seed))  # noqa: S311
+    retry = Retry(Patience(), clock=lambda: NOW, sleep=sleep, dice=random.Random(seed))  # noqa: S311 - a test that repeats itself
     told = retry.told(Reply(503, headers, b"", ""))
     asyncio.run(retry.pause(attempt, told))
     asyncio.run(retry.pause(attempt))

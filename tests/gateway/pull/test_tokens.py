@@ -513,7 +513,7 @@ async def test_a_new_key_that_the_server_does_not_know_yet_falls_back_to_the_one
 
 def test_a_key_that_servers_do_not_take_is_a_wrong_setting():
     plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    small = rsa.generate_private_key(65537, 1024).private_bytes(*plain).decode()  # noqa: S505
+    small = rsa.generate_private_key(65537, 1024).private_bytes(*plain).decode()  # noqa: S505 - a key that has to be refused
     other = ec.generate_private_key(ec.SECP256R1()).private_bytes(*plain).decode()
     public = json.dumps(json.loads(new_key()[1])["keys"][0])
     broken = new_key()[0].replace('"d"', '"x-d"')

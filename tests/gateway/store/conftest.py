@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,10 +14,12 @@ import pytest
 
 from gateway.pull.page import Asked, Certificate, Entry, Page
 from gateway.store import Changes, Store, StoredResource
+from gateway.store_place import Where
 from mappers.facts import Coding, Fact, Origin, Outcome, Quantity, Refusal
 from mappers.when import read_when
 from security.audit import Access, System, run_event
 from security.keys import SecretKeyRing
+from tests.postgres.fixture import PostgreSQL
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 OURS = System("fhirtwin", "127.0.0.1", "0.1")
@@ -26,21 +30,75 @@ def ring() -> SecretKeyRing:
     return SecretKeyRing.new()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what goes through a store on both kinds of database; what looks into the file itself, on the file."""
+    if "where" in metafunc.fixturenames:
+        kinds = ["sqlite"] if "path" in metafunc.fixturenames else ["sqlite", "postgresql"]
+        metafunc.parametrize("where", kinds, indirect=True)
+
+
+@pytest.fixture
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Where]:
+    """Where the store is: a file, or a database in which its account may only do what a writer may."""
+    if request.param == "sqlite":
+        yield tmp_path / "twin.db"
+        return
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    lent = server.lend()
+    yield lent
+    server.take_back(lent)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    """The file of the store; a test that asks for it runs on SQLite only."""
     return tmp_path / "twin.db"
 
 
 @pytest.fixture
-def store(path: Path, ring: SecretKeyRing) -> Iterator[Store]:
-    with Store.create_or_open(path, ring, NOON) as opened:
+def reopen(where: Where, ring: SecretKeyRing, tmp_path: Path) -> Callable[..., Store]:
+    """Open the store once more, as another process or a later day would."""
+    return lambda **options: Store.create_or_open(where, ring, NOON, keys=tmp_path / "keys.db", **options)
+
+
+@pytest.fixture
+def store(reopen: Callable[..., Store]) -> Iterator[Store]:
+    with reopen() as opened:
         yield opened
 
 
 @pytest.fixture
-def reopen(path: Path, ring: SecretKeyRing) -> Callable[..., Store]:
-    """Open the store once more, as another process or a later day would."""
-    return lambda **options: Store.create_or_open(path, ring, NOON, **options)
+def shell(request: pytest.FixtureRequest, where: Where) -> Callable[..., list[Any]]:
+    """Do to the database what somebody with its own shell and all rights would do; returns rows of the last one."""
+
+    def do(*statements: str) -> list[Any]:
+        if not isinstance(where, Path):
+            server: PostgreSQL = request.getfixturevalue("postgresql")
+            return server.do(where, *statements)
+        with closing(sqlite3.connect(where)) as connection, connection:
+            for statement in statements:
+                rows = connection.execute(statement).fetchall()
+            return rows
+
+    return do
+
+
+@pytest.fixture
+def drop_rules(where: Where, shell: Callable[..., list[Any]]) -> Callable[[], None]:
+    """Take the rules of the audit log away, as the owner of the database can."""
+
+    def drop() -> None:
+        if isinstance(where, Path):
+            names = [name for (name,) in shell("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
+            statements = [f"DROP TRIGGER {name}" for name in names]
+        else:
+            asked = "SELECT DISTINCT trigger_name, event_object_table FROM information_schema.triggers"
+            rows = shell(f"{asked} WHERE trigger_schema = '{where.schema}'")
+            statements = [f"DROP TRIGGER {name} ON {table}" for name, table in rows]
+        assert statements
+        shell(*statements)
+
+    return drop
 
 
 @pytest.fixture

@@ -8,29 +8,17 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from gateway.store import Store
 from security.audit import verify
 from security.errors import Tampered
 from security.keys import SecretKeyRing
+from tests.postgres.told import told
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ROOT = Path(__file__).parents[3]
-
-
-def edit(path, *statements):
-    """Do to the file what somebody with a SQLite shell would do."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        for statement in statements:
-            connection.execute(statement)
-
-
-def drop_triggers(path):
-    with closing(sqlite3.connect(path)) as connection:
-        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
-    assert names
-    edit(path, *(f"DROP TRIGGER {name}" for name in names))
 
 
 @pytest.fixture
@@ -55,18 +43,37 @@ def test_an_untouched_log_verifies_with_the_public_key_alone(recorded):
 
 @pytest.mark.parametrize("table", ["audit_event", "audit_checkpoint"])
 @pytest.mark.parametrize(
-    "change", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "INSERT OR REPLACE INTO {} SELECT * FROM {}"]
+    "change", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "INSERT OR REPLACE INTO {} SELECT * FROM {}", "TRUNCATE {}"]
 )
-def test_the_database_itself_lets_the_log_only_grow(recorded, path, table, change):
+def test_the_database_itself_lets_the_log_only_grow(recorded, where, shell, table, change):
+    """Requirement K6."""
+    is_file = isinstance(where, Path)
+    if "TRUNCATE" in change and is_file:
+        change = "DELETE FROM {} WHERE true"  # SQLite has no other
     column = "sealed" if table == "audit_event" else "text"
     statement = change.format(table, table if "SELECT" in change else column, column)
-    with pytest.raises(sqlite3.IntegrityError, match="only grows"):
-        edit(path, statement)
+    if "REPLACE" in change and not is_file:
+        key = "sequence" if table == "audit_event" else "size"
+        statement = (
+            f"INSERT INTO {table} SELECT * FROM {table} ON CONFLICT ({key}) DO UPDATE SET {column} = EXCLUDED.{column}"  # noqa: S608 - our names
+        )
+    with pytest.raises((sqlite3.IntegrityError, psycopg.errors.IntegrityError), match="only grows"):
+        shell(statement)
 
 
-def test_an_event_cannot_be_put_far_behind_the_end(recorded, path):
-    with pytest.raises(sqlite3.IntegrityError, match="only grows"):
-        edit(path, "INSERT INTO audit_event VALUES (14, x'00', x'00')")
+def test_an_event_cannot_be_put_far_behind_the_end(recorded, shell):
+    with pytest.raises((sqlite3.IntegrityError, psycopg.errors.IntegrityError), match="only grows"):
+        shell("INSERT INTO audit_event SELECT 14, sealed, leaf FROM audit_event WHERE sequence = 1")
+
+
+SAID_OTHERWISE = {  # by PostgreSQL, whose columns hold values of their type only
+    "UPDATE audit_event SET sealed = substr(sealed, 1, 40) || x'00' || substr(sealed, 42) WHERE sequence = 7": (
+        "UPDATE audit_event SET sealed = set_byte(sealed, 40, 255 - get_byte(sealed, 40)) WHERE sequence = 7"
+    ),
+    "UPDATE audit_event SET leaf = 12, sealed = 3.5 WHERE sequence = 2": (
+        "UPDATE audit_event SET leaf = '', sealed = '' WHERE sequence = 2"
+    ),
+}
 
 
 @pytest.mark.parametrize(
@@ -80,16 +87,19 @@ def test_an_event_cannot_be_put_far_behind_the_end(recorded, path):
         ("INSERT INTO audit_event SELECT 13, sealed, leaf FROM audit_event WHERE sequence = 1", 13),
     ],
 )
-def test_what_was_changed_behind_our_back_is_named(recorded, path, change, first_bad):
-    drop_triggers(path)
-    edit(path, change)
+def test_what_was_changed_behind_our_back_is_named(recorded, where, shell, drop_rules, change, first_bad):
+    drop_rules()
+    if not isinstance(where, Path):
+        change = SAID_OTHERWISE.get(change, change)
+    shell(change)
     verdict = recorded.verify_audit()
     assert (verdict.ok, verdict.first_bad) == (False, first_bad)
 
 
-def test_a_changed_checkpoint_is_noticed(recorded, path):
-    drop_triggers(path)
-    edit(path, "UPDATE audit_checkpoint SET text = x'ff00' WHERE size = 4")
+def test_a_changed_checkpoint_is_noticed(recorded, where, shell, drop_rules):
+    drop_rules()
+    text = "x'ff00'" if isinstance(where, Path) else r"E'\\xff \\ \u00ff'"
+    shell(f"UPDATE audit_checkpoint SET text = {text} WHERE size = 4")  # noqa: S608 - our names
     assert not recorded.verify_audit().ok
 
 
@@ -99,13 +109,13 @@ def test_a_changed_checkpoint_is_noticed(recorded, path):
         ["DELETE FROM audit_event WHERE sequence > 10"],
         ["DELETE FROM audit_checkpoint WHERE size > 10"],
         ["DELETE FROM audit_state"],
-        ["UPDATE audit_state SET frontier = x''"],
+        ["UPDATE audit_state SET frontier = ''"],
     ],
 )
-def test_nothing_more_is_signed_or_done_once_the_log_was_changed(recorded, path, reopen, event, change):
+def test_nothing_more_is_signed_or_done_once_the_log_was_changed(recorded, shell, drop_rules, reopen, event, change):
     recorded.close()
-    drop_triggers(path)
-    edit(path, *change)
+    drop_rules()
+    shell(*change)
     with reopen() as store:
         with pytest.raises(Tampered):
             store.new_twin(NOON, [event()])
@@ -143,27 +153,26 @@ def test_threads_share_one_sequence(store, at, event):
 ANOTHER_PROCESS = """
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
-from gateway.store import Store
 from security.keys import SecretKeyRing
+from tests.postgres.told import open_told
 
 now = datetime(2026, 11, 24, tzinfo=UTC)
 ring = SecretKeyRing.from_text(sys.stdin.readline().replace("|", chr(10)))
 print("ready", flush=True)
 sys.stdin.readline()
-with Store.create_or_open(Path(sys.argv[1]), ring, now) as store:
+with open_told(sys.argv[1], sys.argv[2], ring, now) as store:
     for n in range(40):
         with store.transaction():
             before = len(store.twins())
-            store.new_twin(now, [{"resourceType": "AuditEvent", "by": sys.argv[2], "n": n, "before": before}])
+            store.new_twin(now, [{"resourceType": "AuditEvent", "by": sys.argv[3], "n": n, "before": before}])
 """
 
 
-def test_processes_share_one_sequence(path, at):
-    ring = SecretKeyRing.new()  # the store does not exist yet: they also race to make it
+def test_processes_share_one_sequence(where, reopen, ring, tmp_path):
+    # The store does not exist yet: they also race to make it
     others = [
         subprocess.Popen(
-            [sys.executable, "-c", ANOTHER_PROCESS, str(path), name],
+            [sys.executable, "-c", ANOTHER_PROCESS, told(where), str(tmp_path / "keys.db"), name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -181,7 +190,7 @@ def test_processes_share_one_sequence(path, at):
     for other in others:
         other.communicate(timeout=60)
     assert [other.returncode for other in others] == [0, 0]
-    with Store.create_or_open(path, ring, at(0)) as store:
+    with reopen() as store:
         assert store.verify_audit().what == "All 80 events are as they were signed."
         events = [entry.event for entry in reversed(store.audit_events(80))]
     assert [event["before"] for event in events] == list(range(80))  # nobody read what another one was changing

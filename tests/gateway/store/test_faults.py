@@ -22,7 +22,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 BIG = os.urandom(200_000)  # does not pack
 
 
-def test_a_full_disk_loses_nothing_that_was_acknowledged(reopen, page, event):
+def test_a_full_disk_loses_nothing_that_was_acknowledged(path, reopen, page, event):
     landed = 0
 
     def fill(store, pull):
@@ -46,7 +46,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(reopen, page, event):
         assert store.verify_audit().size == landed + 2
 
 
-def test_what_cannot_be_recorded_for_want_of_room_is_not_done(reopen, at, event):
+def test_what_cannot_be_recorded_for_want_of_room_is_not_done(path, reopen, at, event):
     with reopen(quota_bytes=400_000) as store:
         big = event()
         big["note"] = "".join(f"{n:x}" for n in os.urandom(600_000))

@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.store import Store
+from tests.postgres.told import told
 
 ROOT = Path(__file__).parents[3]
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -20,10 +20,10 @@ PAGES = 400
 PULL_UNTIL_KILLED = f"""
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from gateway.pull.page import Entry, Page
-from gateway.store import Store, StoredResource
+from gateway.store import StoredResource
 from security.keys import SecretKeyRing
+from tests.postgres.told import open_told
 
 now = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ring = SecretKeyRing.from_text(sys.stdin.readline().replace("|", chr(10)))
@@ -34,7 +34,7 @@ def resource(key, text):
     return StoredResource("north", key, "r4", text.encode(), ())
 
 
-with Store.create_or_open(Path(sys.argv[1]), ring, now) as store:
+with open_told(sys.argv[1], sys.argv[2], ring, now) as store:
     pull = store.begin_pull("north", now)
     with store.transaction():
         while len(store.twins()) < 3:
@@ -53,9 +53,9 @@ with Store.create_or_open(Path(sys.argv[1]), ring, now) as store:
 """
 
 
-def run_until_killed(path, ring, lines_to_live, seconds_more):
+def run_until_killed(where, keys, ring, lines_to_live, seconds_more):
     """Start the loop, kill it after so many lines, and return what it had acknowledged by then."""
-    command = [sys.executable, "-c", PULL_UNTIL_KILLED, str(path)]
+    command = [sys.executable, "-c", PULL_UNTIL_KILLED, told(where), str(keys)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert process.stdin
     assert process.stdout
@@ -73,15 +73,17 @@ def run_until_killed(path, ring, lines_to_live, seconds_more):
     return said
 
 
-def test_killing_a_pull_loses_nothing_acknowledged_and_doubles_nothing(path, ring):
+def test_killing_a_pull_loses_nothing_acknowledged_and_doubles_nothing(where, reopen, tmp_path, ring):
     chance = random.Random(20261124)  # noqa: S311 - not for secrets
     landed, mapped = set(), set()
     for _ in range(5):
-        for word, *number in run_until_killed(path, ring, chance.randint(2, 120), chance.random() / 50):
+        for word, *number in run_until_killed(
+            where, tmp_path / "keys.db", ring, chance.randint(2, 120), chance.random() / 50
+        ):
             (landed if word == "landed" else mapped if word == "mapped" else set()).update(map(int, number))
     assert len(mapped) > 20
 
-    with Store.create_or_open(path, ring, NOON) as store:
+    with reopen() as store:
         pull = store.begin_pull("north", NOON)
         pages = [page.number for page in store.landed_pages(pull)]
         assert pages == list(range(1, len(pages) + 1))  # none lost, none twice

@@ -17,7 +17,7 @@ from security.audit import (
     verify_consistency,
     verify_inclusion,
 )
-from security.audit.merkle import consistency_proof
+from security.audit.proofs import consistency_proof
 from security.errors import Sealed, Tampered
 from security.keys import SecretKeyRing
 

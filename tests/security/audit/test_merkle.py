@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 from security.audit.merkle import (
     EMPTY_ROOT,
     Frontier,
-    consistency_proof,
-    inclusion_proof,
     leaf_hash,
     node_hash,
     root_of,
     verify_consistency,
     verify_inclusion,
 )
+from security.audit.proofs import consistency_proof, inclusion_proof
 from security.errors import Tampered
 
 # The reference tree of Certificate Transparency (google/certificate-transparency, cpp/merkletree/merkle_tree_test.cc,

@@ -196,15 +196,15 @@ def test_a_checkpoint_that_we_signed_for_another_history_is_found():
     rows, checkpoints = SINGLE
     verdict = verify(rows, [*checkpoints[:3], SIGNER.sign(4, bytes(32)), *checkpoints[4:]], PUBLIC)
     assert (verdict.ok, verdict.first_bad) == (False, 4)
-    verdict = verify(rows, [*checkpoints, SIGNER.sign(4, bytes(32))], PUBLIC)
-    assert (verdict.ok, verdict.first_bad) == (False, 4)
+    verdict = verify(rows, checkpoints, PUBLIC, kept=[SIGNER.sign(4, bytes(32))])
+    assert (verdict.ok, verdict.first_bad, verdict.problem) == (False, 4, "forked")
 
 
 def test_a_log_that_was_put_back_as_a_whole_is_found_by_a_checkpoint_kept_elsewhere():
     rows, checkpoints = SINGLE
     rolled_back = rows[:7], checkpoints[:7]
     assert verify(*rolled_back, PUBLIC).ok, "nothing in the store itself can tell"
-    verdict = verify(rolled_back[0], [*rolled_back[1], checkpoints[9]], PUBLIC)
+    verdict = verify(*rolled_back, PUBLIC, kept=[checkpoints[9]])
     assert (verdict.ok, verdict.first_bad, verdict.problem) == (False, 8, "missing")
 
 
@@ -216,9 +216,15 @@ def test_of_two_faults_the_earlier_is_named():
     assert verify(changed(changed(rows, 2, sealed=b"x"), 4, sealed=b"y"), checkpoints, PUBLIC).first_bad == 2
 
 
-def test_the_order_in_which_checkpoints_are_given_does_not_matter():
+def test_checkpoints_that_changed_places_are_found():
     rows, checkpoints = BATCHED
-    assert verify(rows, list(reversed(checkpoints)), PUBLIC).ok
+    verdict = verify(rows, [checkpoints[1], checkpoints[0], checkpoints[2]], PUBLIC)
+    assert (verdict.ok, verdict.problem) == (False, "checkpoint")
+
+
+def test_checkpoints_that_were_kept_elsewhere_come_in_any_order():
+    rows, checkpoints = BATCHED
+    assert verify(rows, checkpoints, PUBLIC, kept=list(reversed(checkpoints))).ok
 
 
 @given(st.lists(st.integers(0, 11), min_size=1, max_size=16))

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.gateway.demo.demonstrated import Demonstration
+
 
 def twin(*arguments: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **({"TWIN_HOME": str(home)} if home else {})}
@@ -20,16 +22,15 @@ def twin(*arguments: str, home: Path | None = None) -> subprocess.CompletedProce
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
+def home(demonstrated: Demonstration) -> Path:
+    return demonstrated.home
 
 
 @pytest.fixture(scope="module")
-def said(home: Path) -> dict[str, Any]:
+def said(demonstrated: Demonstration) -> dict[str, Any]:
     """What `twin demo --headless --format json` prints; the folder is kept for the tests behind it."""
-    done = twin("demo", "--headless", "--format", "json", "--home", str(home))
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    assert demonstrated.watched.status == 0, demonstrated.watched.err
+    found: dict[str, Any] = json.loads(demonstrated.watched.out)
     return found
 
 
@@ -125,7 +126,8 @@ class TestBehindTheDemo:
     def test_one_changed_byte_is_named(self, home, tmp_path):
         for file in filter(Path.is_file, home.iterdir()):
             (tmp_path / file.name).write_bytes(file.read_bytes())
-        (tmp_path / "twin.key").chmod(0o600)
+        for secret in ("twin.key", "keys.db"):
+            (tmp_path / secret).chmod(0o600)
         with sqlite3.connect(tmp_path / "twin.db") as db:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             for (trigger,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
