@@ -14,6 +14,7 @@ import asyncio
 import json
 import os
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable
