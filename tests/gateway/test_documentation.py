@@ -41,6 +41,7 @@ COMMANDS += [f"identities {name}" for name in ("list", "show", "join", "part", "
 COMMANDS += [f"audit {name}" for name in ("disclosures", "access-log", "anomalies", "review", "mark")]
 COMMANDS += [f"audit {name}" for name in ("show", "export", "retain", "reindex", "serve")]
 COMMANDS += [f"audit {name}" for name in ("bundle", "prove", "consistency", "witness", "cosign")]
+COMMANDS += ["store status", "store sql"]
 COMMANDS += ["model card", "model new", "hostile list", "hostile serve"]
 COMMANDS += ["keys status", "keys rotate", "keys protect"]
 COMMANDS += ["export", "erase", "hold", "restrict", "backup", "restore"]
