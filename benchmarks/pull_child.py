@@ -15,6 +15,7 @@ from bulk_data import TYPES
 
 import gateway.census
 import gateway.ingest
+import gateway.understanding
 from gateway.home import Home, now
 from gateway.ingest import ingest, land
 from gateway.pull.page import Page, Source
@@ -116,9 +117,9 @@ async def _watched(home: Home, source: Source) -> dict[str, float]:
         watch.watch(SealingKey, name, "seal")
     for name in ("land_all", "landed_pages", "append", "begin_pull", "finish_fetch", "finish_pull", "holdings"):
         watch.watch(Store, name, "store")
-    watch.watch(gateway.ingest, "read_json", "parse")
+    watch.watch(gateway.understanding, "read_json", "parse")
     watch.watch(gateway.census.Census, "read", "parse")
     watch.watch(gateway.census.Census, "settle", "people")
-    watch.watch(gateway.ingest, "_understand", "map")
+    watch.watch(gateway.ingest, "understand_by_forms", "map")
     await ingest(home, _Watched(source, watch), lambda text: None)
     return dict(watch.spent)

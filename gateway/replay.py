@@ -13,12 +13,12 @@ from typing import Final
 
 from gateway.census import Census
 from gateway.home import Home, now
-from gateway.ingest import understand
 from gateway.pull.page import Entry, Page
 from gateway.store import StoredResource
 from gateway.store.values import AnyResource
 from gateway.stream.awaited import recall
 from gateway.stream.delivery import Delivery
+from gateway.understanding import understand
 from mappers import MAPPING
 from mappers.codes import Codes
 from mappers.facts import Fact, Link

@@ -11,11 +11,12 @@ from collections.abc import Iterable
 
 from gateway.census import Census
 from gateway.home import Home, now
-from gateway.ingest import recorded, understand
+from gateway.ingest import recorded
 from gateway.pull.page import Entry, Page
 from gateway.store import StoredResource
 from gateway.stream.awaited import map_again, note_missing, recall, who_waits
 from gateway.stream.mapping import Mapped
+from gateway.understanding import understand
 from mappers import Unreadable, read_json, subject_of
 
 __all__ = ["adopt"]

@@ -13,11 +13,12 @@ import msgspec
 
 from gateway.census import Census
 from gateway.home import Home, now
-from gateway.ingest import recorded, understand
+from gateway.ingest import recorded
 from gateway.pull.page import Entry, Page
 from gateway.recalled import recall
 from gateway.store import StoredResource
 from gateway.stream.delivery import Delivery
+from gateway.understanding import understand
 from mappers import read_json, references_of
 from mappers.ledger import Ledger
 

@@ -16,12 +16,13 @@ import msgspec
 
 from gateway.census import Census, origin_of
 from gateway.home import Home, now
-from gateway.ingest import recorded, understand
+from gateway.ingest import recorded
 from gateway.occurrences import Occurrences
 from gateway.pull.page import Entry, Page
 from gateway.store import StoredResource
 from gateway.stream.awaited import map_again, note_missing, recall, waiting_for
 from gateway.stream.version import Version, version_of
+from gateway.understanding import understand
 from mappers import MAPPING, Unreadable, read_json, subject_of
 from mappers.codes import Codes
 from mappers.identity import Person, read_person
