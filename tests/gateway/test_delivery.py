@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from conformance.cohort import VERSIONS, EhrName, build, to_json
 from conformance.hostile import Ehr, EhrSettings, Misbehaviour, serve
@@ -68,6 +71,25 @@ async def test_a_dry_run_shows_the_bundle_and_writes_nothing(proposed):
     assert json.loads(planned.bundle)["type"] == "transaction"
     assert count(ehr) == before
     assert not [seen for seen in ehr.seen if seen.method == "POST"]
+
+
+@pytest.mark.parametrize("proposed", [next(iter(VERSIONS))], indirect=True)
+async def test_what_cannot_be_recorded_is_not_sent_and_waits(proposed):
+    """I7: the log refuses; the EHR hears nothing, and the proposal goes out once the log takes events again."""
+    home, ehr, twin = proposed
+    before = count(ehr)
+    with closing(sqlite3.connect(home.settings.home / "twin.db")) as db:
+        refuse = "CREATE TRIGGER no BEFORE INSERT ON audit_event BEGIN SELECT RAISE(ABORT, 'no'); END"
+        db.execute(refuse)
+        with pytest.raises(DBAPIError):
+            await send(home, twin)
+        assert count(ehr) == before
+        assert not [seen for seen in ehr.seen if seen.method in ("POST", "PUT")]
+        db.execute("DROP TRIGGER no")
+    [sent] = await send(home, twin)
+    assert sent.fault is None
+    assert count(ehr) != before
+    assert home.store.verify_audit().ok
 
 
 async def test_an_answer_that_is_lost_doubles_nothing(proposed):
