@@ -180,6 +180,7 @@ def _bind(door: socket.socket, port: int) -> int:
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         door.bind((_HOST, port))
+        door.listen()  # where it can be reached is told before the server runs: who comes at once waits
     except OSError as error:
         raise Misuse("The port is taken, or may not be used.", hint="Say another --port.", detail=error) from error
     return int(door.getsockname()[1])

@@ -97,7 +97,7 @@ def test_what_a_prescription_refers_to_is_filled_in_once(ehr, pull):
 
 def test_questions_whose_answers_are_not_kept_are_in_the_audit_log_before_they_are_asked(ehr, pull, tmp_path):
     """Probes, the control and counts may be answered with data."""
-    ehr.misbehaviours.add(Misbehaviour("server-error"))  # so that no page of data comes at all
+    ehr.misbehaviours.add(Misbehaviour("login-page"))  # so that no page of data comes at all
     main(["pull", "north", "--home", str(tmp_path)])
     assert asked(ehr, "Patient")
     with Home.open(load_settings(tmp_path)) as home:
