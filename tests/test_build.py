@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from mappers.forms.tracks import ARE_BUILT
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -31,6 +33,11 @@ def test_it_is_built_and_can_be_imported(tmp_path: Path):
     assert made.stat().st_size > 10_000
     code = f"import sys; sys.path.insert(0, {str(made.parent)!r}); import _tracks; print(_tracks.Tracks().find(b''))"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "None\n"
+
+
+@pytest.mark.skipif(shutil.which("cc") is None or not os.environ.get("CI"), reason="make builds it where cc is")
+def test_where_a_compiler_is_the_tests_of_what_is_there_in_c_are_not_left_out():
+    assert ARE_BUILT
 
 
 def test_without_a_compiler_nothing_is_built_and_nothing_fails(tmp_path: Path):

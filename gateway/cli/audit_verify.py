@@ -19,6 +19,7 @@ from security.errors import Misuse, StoreFull, Tampered
 __all__ = ["verify_"]
 
 _INCOMPLETE = 5
+_PARTS = ("format", "key", "checkpoint", "checkpoints", "tile")  # of which a bundle that lacks something has some
 
 
 def verify_(
@@ -76,6 +77,8 @@ def verify_(
         )
     if not bundle.exists():
         raise Misuse("There is no such bundle.", hint="Say the folder that twin audit bundle wrote.", detail=bundle)
+    if bundle.is_dir() and not any((bundle / name).exists() for name in _PARTS):
+        raise Misuse("This folder is no bundle.", hint="Say the folder that twin audit bundle wrote.", detail=bundle)
     key = key_or_file(public_key)
     if bundle.is_file():
         return _tell(check_proof(read_small(bundle), key, witnesses, quorum), options, proof=True)

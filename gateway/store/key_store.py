@@ -96,8 +96,8 @@ class KeyStoreFile:
     def scrub(self) -> None:
         """Write the file anew, without what was in it before, and cut off its log.
 
-        `secure_delete` alone left about one removed key in a thousand on pages that SQLite had rearranged (test_keys_
-        erased.py). Takes about 0.2 s for 100,000 keys.
+        `secure_delete` alone left about one removed key in a thousand on pages that SQLite had rearranged
+        (tests/gateway/test_keys_rotation.py). Takes about 0.2 s for 100,000 keys.
         """
         with faults(), self._writing:
             self._writer.execute("VACUUM")

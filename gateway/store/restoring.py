@@ -60,7 +60,7 @@ class Restoring(Shredding):
     def continues(self, kept: Checkpoint) -> bool:
         """Say whether the log is the one of a checkpoint that was kept outside of it, or what became of that."""
         with self.audit_view() as view:
-            return kept.size <= view.size and view.tree.frontier(kept.size).root == kept.root
+            return view.continues(kept)
 
     def newest_checkpoint(self) -> str:
         """Return the last signed checkpoint, "" before the first event."""

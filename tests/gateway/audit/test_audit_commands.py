@@ -86,6 +86,8 @@ def test_each_outcome_has_its_exit_status(bundle, run, home, tmp_path):
     run("verify", bundle, *key, offline=True)
     run("verify", bundle, status=2, offline=True)
     run("verify", tmp_path / "none", *key, status=2, offline=True)
+    (tmp_path / "ward").mkdir()
+    run("verify", tmp_path / "ward", *key, status=2, offline=True)
     run("verify", bundle, "--public-key", "name+00000000+AAAA", status=2, offline=True)
     run("verify", bundle, *key, "--since", tmp_path / "none", status=2, offline=True)
     run("verify", bundle, *key, "--quorum", 1, status=2, offline=True)
