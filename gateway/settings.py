@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, Vali
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from gateway.keys_settings import KEY_PATHS, KeysSettings
+from gateway.serve_settings import ServeSettings
 from gateway.source_settings import SourceSettings
 from gateway.store_settings import STORE_PATHS, StoreSettings
 from security.errors import BadSettings, UnknownName
@@ -21,6 +22,7 @@ from security.errors import BadSettings, UnknownName
 __all__ = [
     "AuditSettings",
     "KeysSettings",
+    "ServeSettings",
     "Settings",
     "SourceSettings",
     "StoreSettings",
@@ -202,6 +204,8 @@ class Settings(BaseSettings):
         Where the newest checkpoint of the audit log is kept, too.
     store
         Where the data is, if not in a file of the home.
+    serve
+        How the API is known, and what it lets in.
     """
 
     model_config = SettingsConfigDict(
@@ -218,6 +222,7 @@ class Settings(BaseSettings):
     keys: KeysSettings = KeysSettings()
     audit: AuditSettings = AuditSettings()
     store: StoreSettings = StoreSettings()
+    serve: ServeSettings = ServeSettings()
 
     @model_validator(mode="after")
     def _streams_have_sources(self) -> Settings:
@@ -318,7 +323,16 @@ class _Where(BaseSettings):
 def _sentence(place: tuple[int | str, ...], kind: str, message: str) -> str:
     key = ".".join(str(p) for p in place)
     if kind == "extra_forbidden":
-        tables = (SourceSettings, StreamSettings, WarningSettings, KeysSettings, AuditSettings, StoreSettings, Settings)
+        tables = (
+            SourceSettings,
+            StreamSettings,
+            WarningSettings,
+            KeysSettings,
+            AuditSettings,
+            StoreSettings,
+            ServeSettings,
+            Settings,
+        )
         names = [field for table in tables for field in table.model_fields]
         near = difflib.get_close_matches(str(place[-1]), names, n=1)
         return f"twin.toml: there is no setting {key}." + (f" Did you mean {near[0]}?" if near else "")

@@ -3,6 +3,8 @@
     root secret ──HKDF──▶ "blind-index"  finds a person without storing an identifier   (security.blind)
                 ──HKDF──▶ "audit-seal"   seals the bytes of audit events                (security.audit.log)
                 ──HKDF──▶ "audit-sign"   Ed25519 seed that signs checkpoints            (security.audit.checkpoint)
+                ──HKDF──▶ "register"     seals clients, accounts, codes and jobs        (gateway.store.register)
+                ──HKDF──▶ "paging"       seals where a search goes on                   (gateway.api.paging)
     key-encryption keys ──▶ wrap the random key of each twin and of each source         (security.vault)
 
 Key-encryption keys can be replaced over time and the older ones kept for reading; the root secret stays, because with
@@ -30,7 +32,7 @@ from security.framing import frame
 __all__ = ["KEY_BYTES", "KeyRing", "Purpose", "SecretKeyRing", "key_id", "new_secret"]
 
 KEY_BYTES = 32
-Purpose = Literal["blind-index", "audit-seal", "audit-sign"]
+Purpose = Literal["blind-index", "audit-seal", "audit-sign", "register", "paging"]
 
 _WRAP = 2  # first byte of a wrapped key: security.commitment
 _WRAP_BEFORE = 1  # AES-256-GCM with a random nonce; read, and written no more

@@ -6,6 +6,7 @@ from gateway.store.contents import name_of
 from gateway.store.erasing import Erasure, Relatives
 from gateway.store.guarding import Guard, GuardKind
 from gateway.store.identities import Decision, Identity, Linked
+from gateway.store.register import Registered
 from gateway.store.store import Store
 from gateway.store.values import (
     AuditEntry,
@@ -41,6 +42,7 @@ __all__ = [
     "ListedRefusal",
     "Pull",
     "PullState",
+    "Registered",
     "Relatives",
     "SavedRun",
     "SavedState",

@@ -42,6 +42,7 @@ __all__ = [
     "PersonRow",
     "PersonTokenRow",
     "PullRow",
+    "RegisterRow",
     "RunRow",
     "SourceKeyRow",
     "StateRow",
@@ -50,7 +51,7 @@ __all__ = [
     "TwinSourceRow",
 ]
 
-SCHEMA = 6
+SCHEMA = 7
 """Version of these tables; a store with a higher one was written by a newer fhirtwin.
 
 1: the first. 2: adds tables only (`state`, `arrival`, `stream_memo`, `attention`), so that a store of 1 becomes one of
@@ -60,7 +61,7 @@ columns of `patient_link`, which may be empty. 5: blocks in columns (gateway.sto
 cannot read; adds the tables `likeness` and `identity`. 6: wrapped keys stand in a file of their own
 (gateway.store.key_table), and no longer in `twin` and `source_key`; adds the tables `guard`, `erasure`, `erased_name`
 and `key_copy`, and `source_key.generation`, which may be empty; `audit_node`, filled from an older store's events, and
-`audit_cosignature`.
+`audit_cosignature`. 7: adds the table `register`.
 """
 
 COLUMNS = {
@@ -455,6 +456,22 @@ class ErasedNameRow(SQLModel, table=True):
 
     key: bytes = Field(primary_key=True, sa_type=LargeBinary)
     twin: str = Field(index=True)
+
+
+class RegisterRow(SQLModel, table=True):
+    """One thing that is registered for the API: a client, an account, a code, a job (gateway.store.register).
+
+    `name` is a keyed hash, `sealed` all that it says; `until` is when it ends by itself.
+    """
+
+    __tablename__: ClassVar[str] = "register"
+
+    kind: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    revision: int
+    since: datetime = Field(sa_type=Instant)
+    until: datetime | None = Field(default=None, sa_type=Instant, index=True)
+    sealed: bytes = Field(sa_type=LargeBinary)
 
 
 class KeyCopyRow(SQLModel, table=True):

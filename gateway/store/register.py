@@ -1,0 +1,130 @@
+"""What the API has to remember beside twins: clients, accounts, codes, refresh tokens, launches, jobs, reviews.
+
+Each is a value of a kind under a name, sealed; the name stands as a keyed hash. Several processes may serve: whoever
+takes or replaces something does it once, for all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from sqlalchemy import delete
+from sqlmodel import col, select
+
+from gateway.store.audited import Events
+from gateway.store.owners import Owners
+from gateway.store.tables import RegisterRow
+from security.vault import Place, SealingKey
+
+__all__ = ["Register", "Registered"]
+
+_LARGEST: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """One entry, opened. `revision` is what a change of it has to name."""
+
+    kind: str
+    name: str
+    revision: int
+    since: datetime
+    until: datetime | None
+    content: bytes
+
+
+class Register(Owners):
+    """Keeps small things by kind and name. What is past its `until` is as good as not there."""
+
+    def registered(self, kind: str, name: str, now: datetime) -> Registered | None:
+        """Open an entry; `None` where there is none, or no longer."""
+        with self._reading() as session:
+            row = session.get(RegisterRow, (kind, self._hashed(kind, name)))
+            return self._opened(row) if row is not None and _holds(row, now) else None
+
+    def registered_all(self, kind: str, now: datetime) -> list[Registered]:
+        """Open all entries of a kind, oldest first."""
+        with self._reading() as session:
+            statement = select(RegisterRow).where(RegisterRow.kind == kind).order_by(col(RegisterRow.since))
+            return [self._opened(row) for row in session.exec(statement).all() if _holds(row, now)]
+
+    def register(
+        self,
+        kind: str,
+        name: str,
+        content: bytes,
+        now: datetime,
+        *,
+        after: int = 0,
+        until: datetime | None = None,
+        events: Events = (),
+    ) -> bool:
+        """Keep an entry: a new one (`after` 0), or in place of its revision `after`.
+
+        Returns `False`, and keeps and records nothing, where one is there already, or another process was faster. What
+        is past its end counts as not there.
+        """
+        if len(content) > _LARGEST:
+            raise ValueError("this is too large for the register")
+        hashed = self._hashed(kind, name)
+        with self.transaction() as work:
+            row = work.session.get(RegisterRow, (kind, hashed), populate_existing=True)
+            holds = row is not None and _holds(row, now)
+            if (row.revision if row is not None and holds else 0) != after:
+                return False
+            if row is None:
+                row = RegisterRow(kind=kind, name=hashed, revision=0, since=now, sealed=b"")
+            row.revision, row.until = row.revision + 1, until
+            row.since = row.since if holds else now
+            content_of = msgspec.msgpack.encode((name, content))
+            row.sealed = self._register_key().seal(content_of, _place(kind, hashed, row.revision))
+            work.session.add(row)
+            work.session.flush()
+            work.record(events)
+            return True
+
+    def take(self, kind: str, name: str, now: datetime, events: Events = ()) -> Registered | None:
+        """Open an entry and remove it: of many who try, one gets it."""
+        with self.transaction() as work:
+            row = work.session.get(RegisterRow, (kind, self._hashed(kind, name)), populate_existing=True)
+            if row is None:
+                return None
+            taken = self._opened(row) if _holds(row, now) else None
+            work.session.delete(row)
+            work.session.flush()
+            if taken is not None:
+                work.record(events)
+            return taken
+
+    def strike(self, kind: str, name: str, now: datetime, events: Events = ()) -> bool:
+        """Remove an entry; `False`, and nothing is recorded, where there was none."""
+        return self.take(kind, name, now, events) is not None
+
+    def strike_ended(self, now: datetime) -> int:
+        """Remove what is past its end, and say how many that were."""
+        with self.transaction() as work:
+            return int(
+                work.session.connection().execute(delete(RegisterRow).where(col(RegisterRow.until) <= now)).rowcount
+            )
+
+    def _opened(self, row: RegisterRow) -> Registered:
+        plain = self._register_key().open(row.sealed, _place(row.kind, row.name, row.revision))
+        name, content = msgspec.msgpack.decode(plain, type=tuple[str, bytes])
+        return Registered(row.kind, name, row.revision, row.since, row.until, content)
+
+    def _hashed(self, kind: str, name: str) -> str:
+        return self._blind.of(f"register {kind}", name)
+
+    def _register_key(self) -> SealingKey:
+        return SealingKey(self._ring.derive("register"), "register", 2)
+
+
+def _holds(row: RegisterRow, now: datetime) -> bool:
+    return row.until is None or row.until > now
+
+
+def _place(kind: str, hashed: str, revision: int) -> Place:
+    return Place("register", f"{kind}:{hashed}:{revision}", "sealed")
