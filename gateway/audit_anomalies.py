@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
-from gateway.home import Home
+from gateway.break_glass import reviewed
+from gateway.home import Home, now
 from gateway.reports.sheet import Column, Sheet
 from mappers.identity import read_person
 from security.audit import report_event, review_event
@@ -73,6 +74,8 @@ def mark_of(home: Home, twin: str) -> str:
 def review(home: Home, number: int, verdict: Literal["justified", "breach", "unclear"]) -> str:
     """Record that event `number` was looked into, and what came out; returns the twin that it was about, or "".
 
+    Where it broke a glass, that no longer waits for a review.
+
     Raises `UnknownName` where there is no such event.
     """
     found = home.store.audit_event(number)
@@ -80,7 +83,9 @@ def review(home: Home, number: int, verdict: Literal["justified", "breach", "unc
         raise UnknownName("event", str(number), ())
     entry = read_entry(number, found.event)
     patient = entry.patients[0] if entry.patients else ""
-    home.store.append_audit([review_event(home.access(patient=patient), event=number, verdict=verdict)])
+    with home.store.transaction():
+        home.store.append_audit([review_event(home.access(patient=patient), event=number, verdict=verdict)])
+        reviewed(home, number, verdict, now())
     return patient
 
 

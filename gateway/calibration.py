@@ -91,7 +91,13 @@ def followed_model(home: Home, name: str) -> DynamicModel:
 
 
 def current(
-    home: Home, record: TwinRecord, model: DynamicModel, *, at: datetime | None = None, members: int = MEMBERS
+    home: Home,
+    record: TwinRecord,
+    model: DynamicModel,
+    *,
+    at: datetime | None = None,
+    members: int = MEMBERS,
+    closed: frozenset[str] | None = None,
 ) -> Calibrated | Missing:
     """Bring the calibration of a model up to what is known of a twin, or say what is missing.
 
@@ -99,11 +105,12 @@ def current(
 
     `at` is the time to look from: later facts are not used; by default now. What is kept is gone on from where the
     record is the newest version of the twin and `at` is not before it, and replaced; otherwise it is made anew. Nothing
-    is made for a time near the present while the clock of a source runs ahead.
+    is made for a time near the present while the clock of a source runs ahead. `closed` are the kinds whose lists are
+    taken as whole, where the sources' proofs do not count: for who sees a part of the record only.
     """
     moment = at or now()
     facts = tuple(record.facts)
-    profile = Profile(facts, moment, closed_kinds(home, record))
+    profile = Profile(facts, moment, closed_kinds(home, record) if closed is None else closed)
     present = record.as_of or (moment if at is None else now())
     ahead = clocks_ahead(model, facts, present) if moment > present - REACH else ()  # of long ago it says nothing
     if dead := profile.died():
@@ -120,7 +127,7 @@ def current(
     if not model.follows:
         if apart := beyond(model, values_of(model, found)):
             return missing(model, profile, {}, {}, apart)
-        return calibrated_at_rest(home, record, model, profile, found, keep=at is None)
+        return calibrated_at_rest(home, record, model, profile, found, keep=at is None and not record.partial)
     series = series_of(model, facts, until=moment)
     if (recent := _last_day(model, series)) < _LEAST:
         say = (
@@ -129,7 +136,7 @@ def current(
         )
         return missing(model, profile, {}, {}, (say,))
     inputs = {name: answer.value for name, answer in found.items()}
-    newest = at is None and record.version == home.store.twin_version(record.id)
+    newest = at is None and not record.partial and record.version == home.store.twin_version(record.id)
     track, skill = _bring_up(home, record, model, inputs, series, members, keep=newest, facts=facts, moment=moment)
     return Calibrated(
         twin=record.id,
@@ -162,6 +169,8 @@ def go_on(home: Home, twin: str, model: DynamicModel) -> Calibrated | None:
     news = home.store.twin_news(twin, before.version)
     latest = {(resource.source, resource.key): resource for resource in news.resources}
     if news.held != before.held + len(latest):  # some of them have taken the place of others
+        return None
+    if any(resource.key.startswith("Consent/") for resource in news.resources):  # it may end what is gone on with here
         return None
     moment = now()
     new = [fact for resource in latest.values() for fact in resource.facts]

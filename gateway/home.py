@@ -22,6 +22,7 @@ from security.audit import Access, System, key_event, plain_name
 from security.blind import BlindIndex
 from security.errors import BadSettings, StoreFull, UnknownName
 from security.keys import KeyRing
+from security.vault import SealingKey
 
 __all__ = ["Home", "now"]
 
@@ -36,7 +37,7 @@ class Home:
     """The opened folder. Use it as a context manager; the store is closed behind it.
 
     `actor` is the account of the person at the terminal: there is no ambient "system" user. `codes` are the user's own
-    tables of codes, as they are now. `ring` is where the key ring is kept.
+    tables of codes, as they are now. `ring` is where the key ring is kept. `paging` seals where a search goes on.
     """
 
     settings: Settings
@@ -45,6 +46,7 @@ class Home:
     actor: str
     codes: CodeTables
     ring: KeptRing
+    paging: SealingKey
 
     @classmethod
     def open(cls, settings: Settings, *, create: bool = True, ring: KeptRing | None = None) -> Home:
@@ -97,6 +99,7 @@ class Home:
             plain_name(f"os-user:{_account()}"),
             CodeTables(settings.home),
             ring,
+            SealingKey(keyring.derive("paging"), "paging", 2),
         )
 
     def _finish_erasures(self) -> None:

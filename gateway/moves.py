@@ -62,7 +62,7 @@ def difference(
 def _told_then(home: Home, past: Past, before: Point, models: Mapping[str, TwinModel]) -> dict[str, Run]:
     """Find the kept runs at the first point that another version, or other settings, of a model made."""
     told: dict[str, Run] = {}
-    for saved, run in answers_of(home, past.twin):
+    for saved, run in answers_of(home, past.twin, past.record(before)):
         model = models.get(run.model)
         if model is None or saved.twin_version != before.version or run.model in told:
             continue

@@ -17,6 +17,7 @@ from gateway.keys_settings import KEY_PATHS, KeysSettings
 from gateway.serve_settings import ServeSettings
 from gateway.source_settings import SourceSettings
 from gateway.store_settings import STORE_PATHS, StoreSettings
+from gateway.trust_settings import TRUST_PATHS, TrustSettings
 from security.errors import BadSettings, UnknownName
 
 __all__ = [
@@ -298,6 +299,10 @@ def read_settings(text: str, folder: Path) -> Settings:
     _place(told.get("keys"), folder, KEY_PATHS)
     _place(told.get("audit"), folder, ("anchor",))
     _place(told.get("store"), folder, STORE_PATHS)
+    _place(told.get("serve"), folder, ("ca_file",))
+    trust = told["serve"].get("trust") if isinstance(told.get("serve"), dict) else None
+    for entry in trust.values() if isinstance(trust, dict) else ():
+        _place(entry, folder, TRUST_PATHS)
     try:
         return Settings(**{**told, "home": folder}).model_copy(update={"home": folder})
     except SettingsError as error:
@@ -331,6 +336,7 @@ def _sentence(place: tuple[int | str, ...], kind: str, message: str) -> str:
             AuditSettings,
             StoreSettings,
             ServeSettings,
+            TrustSettings,
             Settings,
         )
         names = [field for table in tables for field in table.model_fields]

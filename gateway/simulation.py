@@ -8,6 +8,7 @@ from datetime import datetime
 
 import msgspec
 
+from gateway.consented import consented, rests_on_record
 from gateway.home import Home, now
 from gateway.proof import proven_types
 from gateway.resting import Ensembles
@@ -28,6 +29,7 @@ __all__ = [
     "models_of",
     "open_twin",
     "proven_kinds",
+    "run_id",
     "run_model",
 ]
 
@@ -77,17 +79,25 @@ def _configured(model: TwinModel, told: Mapping[str, str]) -> TwinModel:
 
 
 def open_twin(home: Home, twin: str, as_of: datetime | None = None, *, leave: Reidentify | None = None) -> TwinRecord:
-    """Read a twin for a person: recorded first, then read. `twin` may be the beginning of an id."""
+    """Read a twin for a person: recorded first, then read. `twin` may be the beginning of an id.
+
+    It has what the patient's consents allow for the purpose of twin.toml (`gateway.consented`). Raises `Denied` where
+    that is nothing.
+    """
     found = home.store.find_twin(twin)
     home.store.append_audit([read_event(home.access(patient=found))])
-    return home.store.twin_record(found, as_of, leave=leave)
+    record = home.store.twin_record(found, as_of, leave=leave)
+    return consented(home, record, ask=None if as_of is None else lambda: home.store.twin_record(found))
 
 
 def closed_kinds(home: Home, record: TwinRecord) -> frozenset[str]:
     """Say of which kinds the twin's lists are proven whole: every source of theirs certified them (`gateway.proof`).
 
-    For a twin as it was known at a past instant, what was certified later proves nothing.
+    For a twin as it was known at a past instant, what was certified later proves nothing. Of a record that who asks may
+    have a part of, no list is whole.
     """
+    if record.partial:
+        return frozenset()
     return proven_kinds(home, {resource.source for resource in record.resources}, record.as_of)
 
 
@@ -123,7 +133,7 @@ def run_model(
         raise Misuse("This model moves in time and gives no single answer.", hint="Use twin forecast or twin what-if.")
     moment = (at or now()).replace(microsecond=0)
     profile = Profile(tuple(record.facts), moment, closed_kinds(home, record), assume_absent)
-    start = Ensembles(home, record, keep=at is None and record.as_of is None, online=online)
+    start = Ensembles(home, record, keep=at is None and record.as_of is None and not record.partial, online=online)
     result = simulate(known[name], profile, start=start)
     label = f"{result.model}@{result.version}"
     if isinstance(result, Missing):
@@ -132,13 +142,18 @@ def run_model(
         return result, ""
     if start.notes:
         result = msgspec.structs.replace(result, remarks=(*start.notes, *result.remarks))
-    run = home.blind.of("run", _essence(record.id, result))
+    run = run_id(home, record.id, result)
     used = (audit_reference(home, o) for each in result.inputs for fact in each.facts for o in fact.origins)
     event = run_event(
         home.access(patient=record.id, what=tuple(dict.fromkeys(u for u in used if u))), run=run, model=label
     )
     home.store.save_run(run, record.id, name, record.version, msgspec.json.encode(result), now=now(), events=[event])
     return result, run
+
+
+def run_id(home: Home, twin: str, run: Run) -> str:
+    """Name a run by a keyed hash of the twin and of all that the result rests on, without the moment of asking."""
+    return home.blind.of("run", _essence(twin, run))
 
 
 def audit_reference(home: Home, origin: Origin) -> str:
@@ -151,9 +166,13 @@ def audit_reference(home: Home, origin: Origin) -> str:
     return f"{base}{origin.type}/{origin.id}{version}"
 
 
-def answers_of(home: Home, twin: str) -> list[tuple[SavedRun, Run]]:
-    """Open the kept answers of a twin, newest first. Forecasts and what-ifs are no answers and are left out."""
-    kept = [(saved, msgspec.json.decode(saved.content, type=_Tag).type) for saved in home.store.runs(twin)]
+def answers_of(home: Home, twin: str, record: TwinRecord | None = None) -> list[tuple[SavedRun, Run]]:
+    """Open the kept answers of a twin, newest first. Forecasts and what-ifs are no answers and are left out.
+
+    So are those that stand on what is not in `record`, where consents leave a part of it only.
+    """
+    runs = [saved for saved in home.store.runs(twin) if record is None or rests_on_record(record, saved.content)]
+    kept = [(saved, msgspec.json.decode(saved.content, type=_Tag).type) for saved in runs]
     return [(saved, load_run(saved)) for saved, tag in kept if tag == "run"]
 
 

@@ -7,12 +7,13 @@ clinical time of each fact. A point is a place on both.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
 
+from gateway.consented import consented
 from gateway.home import Home, now
 from gateway.store import TwinRecord, TwinVersion
 from mappers.facts import Fact
@@ -68,10 +69,11 @@ class Point(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A twin with all of its versions, opened."""
+    """A twin with all of its versions, opened; `partial` where the patient's consents let who asks have a part only."""
 
     twin: str
     versions: tuple[TwinVersion, ...]
+    partial: bool = False
 
     @property
     def newest(self) -> int:
@@ -90,6 +92,7 @@ class Past:
             history=sum(not resource.ended for version in known for resource in version.resources),
             as_of=point.as_of,
             retracted=tuple(resource for resource in current.values() if resource.retracted),
+            partial=self.partial,
         )
 
     def of_version(self, number: int) -> Point:
@@ -110,7 +113,17 @@ def open_past(home: Home, twin: str) -> Past:
     """Read all versions of a twin for a person: recorded first, then read. `twin` may be the beginning of an id."""
     found = home.store.find_twin(twin)
     home.store.append_audit([read_event(home.access(patient=found))])
-    return Past(found, tuple(home.store.twin_versions(found)))
+    past = Past(found, tuple(home.store.twin_versions(found)))
+    newest = past.record(past.of_version(past.newest))
+    left = consented(home, newest)
+    if not left.partial:
+        return past
+    kept = {(resource.source, resource.key) for resource in left.resources}
+    versions = (
+        replace(version, resources=tuple(r for r in version.resources if (r.source, r.key) in kept))
+        for version in past.versions
+    )
+    return Past(found, tuple(versions), partial=True)
 
 
 def read_points(home: Home, past: Past, first: str | None, last: str | None) -> tuple[Point, Point]:

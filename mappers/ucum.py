@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Final
 
-__all__ = ["Meaning", "read_ucum"]
+__all__ = ["Meaning", "is_ucum", "read_ucum"]
 
 Dimensions = tuple[tuple[str, int], ...]
 
@@ -90,6 +90,12 @@ def read_ucum(code: str) -> Meaning | None:
         return None
 
 
+@lru_cache(maxsize=4096)
+def is_ucum(code: str) -> bool:
+    """Say whether a text is a code of UCUM at all, case-sensitive, annotations and special units too."""
+    return 0 < len(code) <= _LONGEST and _standard().parses(code)
+
+
 class _Standard:
     """The grammar of UCUM, its prefixes and its atoms."""
 
@@ -109,6 +115,14 @@ class _Standard:
         self.atoms = {base: Meaning(Fraction(1), ((base, 1),)) for base in (*xml_util.get_base_units(), *_OWN)}
         self.atoms |= {ten: Meaning(Fraction(10), ()) for ten in _TEN}
         self.atoms |= {code: Meaning(Fraction(10) ** power, (("%", 1),)) for code, power in _PER_CENT.items()}
+
+    def parses(self, code: str) -> bool:
+        """Say whether a code is of the grammar."""
+        try:
+            self.parser.parse(code)
+        except self.errors:
+            return False
+        return True
 
     def read(self, code: str) -> Meaning:
         try:

@@ -7,6 +7,7 @@ zero-width character be two names that look alike (CWE-117; Unicode UTS 39 secti
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 __all__ = ["demand_plain", "is_plain", "plain_name", "visible"]
 
@@ -40,6 +41,7 @@ def demand_plain(*texts: str) -> None:
             raise ValueError("an audit event holds codes, names and references only")
 
 
+@lru_cache(maxsize=1024)
 def plain_name(text: str) -> str:
     """Write any name so that it may stand in an event: what is not plain in it is percent-encoded, as is the % itself.
 

@@ -5,7 +5,7 @@ A decision is about an action, a type and a resource. What cannot be read, parse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -79,6 +79,15 @@ class Grants(Protocol):
 
     def allows(self, action: Action, type_: str, resource: Resource, twin: str) -> bool:
         """Say whether one resource is allowed; `twin` is whose it is, "" where it is nobody's."""
+        ...
+
+    def allows_each(
+        self, action: Action, type_: str, resources: Iterable[Resource], twin: str, chart: object
+    ) -> Sequence[bool]:
+        """Say it of each resource of a type in a chart, in their order.
+
+        A chart never changes: what was answered for one is kept while it lives, for whoever asks with the same rights.
+        """
         ...
 
     def reaches(self, twin: str) -> bool:

@@ -10,7 +10,7 @@ from xdist.scheduler import LoadFileScheduling
 
 __all__ = ["Together", "place", "share"]
 
-TOGETHER = ("tests/hapi/", "tests/twin_engine/circulation/", "tests/gateway/demo/")
+TOGETHER = ("tests/hapi/", "tests/twin_engine/circulation/", "tests/gateway/demo/", "tests/smart_clients/")
 """Folders whose files share what takes long to make; all that asks HAPI is one of them wherever it lies."""
 
 LONG = (
@@ -23,6 +23,9 @@ LONG = (
     "tests/gateway/test_circulation.py",
     "tests/gateway/test_bad_circulation.py",
     "tests/gateway/audit/test_bundle_mutations.py",
+    "tests/smart_clients/",
+    "tests/gateway/api/writing/test_writes_at_once.py",
+    "tests/gateway/api/writing/test_writing_examples.py",
 )
 """What takes longest, longest first."""
 

@@ -1,143 +1,95 @@
-"""The audit log over HTTP: who has a token may search and read it; nobody may write it."""
+"""The whole server: the FHIR API behind its one door, the SMART authorization server, and the pages of both."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Final
 from uuid import uuid4
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.api.audit_events import Asked, AuditEvents
-from gateway.api.auditors import Auditors
-from gateway.api.capability import capability_statement
-from gateway.api.refusal import Refusal, of_fault
-from gateway.home import Home, now
-from security.errors import Fault
+from gateway.api.breaking_glass import glass_of
+from gateway.api.charts import StoreCharts
+from gateway.api.consents import Consents, Rules
+from gateway.api.door import Door
+from gateway.api.offers import offers_of
+from gateway.api.operations import Worker, bench_of
+from gateway.api.refusal import Refusal
+from gateway.api.request import FHIR_JSON
+from gateway.api.view import View
+from gateway.home import Home
+from gateway.smart.app import routes as smart_routes
+from gateway.smart.origins import Origins
+from gateway.smart.people.routes import people_routes
+from gateway.smart.resource_server import ResourceServer
+from mappers.search import matches
+from security.grants import compile_grants
+from security.policy import Caller
 
-__all__ = ["audit_app"]
+__all__ = ["API_PATH", "Views", "fhir_app"]
 
-_KIND: Final = "application/fhir+json"
-_LARGEST_BODY: Final = 64 * 1024
-_LONGEST_QUERY: Final = 32 * 1024
-_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,127}", re.ASCII)
-_METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-_SAFE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
-Answer = Callable[[Request, Asked], Awaitable[dict[str, Any]]]
+API_PATH: Final = "/fhir"
+_METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def audit_app(
-    home: Home, auditors: Auditors, base: str, hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
-) -> Starlette:
-    """Build the application. `base` is the URL that it is known by, `hosts` the names that a request may call it."""
-    events = AuditEvents(home, base)
-    capabilities = capability_statement(base, now())
+class Views:
+    """Makes the view of each caller: scopes, roles and tenant, consents, and a glass that they broke."""
 
-    async def metadata(request: Request, asked: Asked) -> dict[str, Any]:
-        return capabilities
+    def __init__(self, home: Home, base: str) -> None:
+        self._home = home
+        self.charts = StoreCharts(home, base)
+        self.consents = Consents(self.charts, Rules.of(home.settings.serve))
 
-    async def search(request: Request, asked: Asked) -> dict[str, Any]:
-        return await run_in_threadpool(events.search, asked, request.url.query)
+    def __call__(self, caller: Caller, now: datetime, path: Mapping[str, str]) -> View:
+        """Make it. `path` names the twin that is asked about, where it does; only that one may be behind a glass."""
+        type_, id_ = path.get("type", "Patient"), path.get("id", "")
+        twin = self.charts.twin_of(type_, id_) if id_ else caller.patient
+        asker = glass_of(self._home.store, caller, twin, now) if twin else caller
+        return View(asker, self.charts, compile_grants(asker, matches), self.consents.during(), now)
 
-    async def post_search(request: Request, asked: Asked) -> dict[str, Any]:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/x-www-form-urlencoded":
-            raise Refusal(415, "not-supported", "A search is posted as a form.")
-        body = asked.request.partition(b"\n\n")[2].decode("utf-8", "replace")
-        return await run_in_threadpool(
-            events.search, asked, "&".join(part for part in (request.url.query, body) if part)
-        )
 
-    async def read(request: Request, asked: Asked) -> dict[str, Any]:
-        return await run_in_threadpool(events.read, asked, request.path_params["number"])
+def fhir_app(home: Home, base: str, hosts: Sequence[str] = ("127.0.0.1", "localhost", "::1")) -> Starlette:
+    """Build the application. `base` is the URL of the FHIR API, `hosts` the names that a request may call us."""
+    base = base.rstrip("/")
+    views = Views(home, base)
+    offers = offers_of(home, base)
+    door = Door(home, base, offers, ResourceServer(home, base), views, Origins(home.store))
+    worker = Worker(bench_of(home, views))
+    smart = smart_routes(home, base)
 
-    def route(path: str, answers: dict[str, Answer], *, everybody: bool = False) -> Route:
-        door = _Door(events, None if everybody else auditors, answers)
-        return Route(path, door.answer, methods=_METHODS)
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with worker.running():
+            yield
+
+    async def front(request: Request) -> Response:
+        return RedirectResponse("/auth/manage", 303, {"Cache-Control": "no-store"})
 
     return Starlette(
         routes=[
-            route("/metadata", {"GET": metadata}, everybody=True),
-            route("/AuditEvent", {"GET": search}),
-            route("/AuditEvent/_search", {"POST": post_search}),
-            route("/AuditEvent/{number}", {"GET": read}),
+            *(route for route in smart if route.path.startswith(API_PATH)),
+            Route(API_PATH + "/{path:path}", door.answer, methods=_METHODS),
+            Route(API_PATH, door.answer, methods=_METHODS),
+            Route("/", front, methods=["GET"]),
+            *(route for route in smart if not route.path.startswith(API_PATH)),
+            *people_routes(home, base, views),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts])],
         exception_handlers={404: _nothing},
+        lifespan=lifespan,
     )
 
 
-class _Door:
-    """One path: who comes in, what is asked there, and what goes out, failures too."""
-
-    def __init__(self, events: AuditEvents, auditors: Auditors | None, answers: dict[str, Answer]) -> None:
-        self._events, self._auditors, self._answers = events, auditors, answers
-
-    async def answer(self, request: Request) -> Response:
-        told = request.headers.get("x-request-id", "")
-        request_id = told if _REQUEST_ID.fullmatch(told) else str(uuid4())
-        try:
-            return _response(200, await self._answer(request, request_id), {"X-Request-Id": request_id})
-        except Refusal as refusal:
-            refused = refusal
-        except Fault as fault:  # the store or its audit is not available: nothing leaves
-            refused = of_fault(fault)
-        return _response(refused.status, refused.outcome(), {**refused.headers, "X-Request-Id": request_id})
-
-    async def _answer(self, request: Request, request_id: str) -> dict[str, Any]:
-        asked = await _asked(request, request_id)
-        if self._auditors is not None:
-            caller = self._auditors.who(request.headers.get("authorization", ""))
-            if caller is None:
-                await run_in_threadpool(self._events.record, asked, outcome="8", reason="not-authenticated")
-                raise Refusal(
-                    401, "login", "Show the token of an auditor.", WWW_Authenticate='Bearer realm="audit log"'
-                )
-            asked = Asked(caller, asked.request_id, asked.request)
-        method = "GET" if request.method == "HEAD" else request.method
-        if method not in self._answers:
-            if self._auditors is not None:
-                await run_in_threadpool(self._events.record, asked, outcome="8", reason="not-allowed")
-            allowed = ", ".join(self._answers)
-            raise Refusal(405, "not-supported", "The audit log is only read here: nobody changes it.", Allow=allowed)
-        _must_take_json(request)
-        return await self._answers[method](request, asked)
-
-
-async def _asked(request: Request, request_id: str) -> Asked:
-    """Read what was asked, and no more of it than we take."""
-    query = request.url.query
-    if len(query) > _LONGEST_QUERY:
-        raise Refusal(414, "too-long", "The search is too long; post it.")
-    body = b""
-    if request.method == "POST":
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _LARGEST_BODY:
-                raise Refusal(413, "too-long", "The search is too long.")
-    line = f"{request.method} {request.url.path}{'?' if query else ''}{query}".encode()
-    return Asked("nobody", request_id, line + b"\n\n" + body if body else line)
-
-
-def _must_take_json(request: Request) -> None:
-    accepted = request.headers.get("accept", "") or "*/*"
-    kinds = {part.partition(";")[0].strip().lower() for part in accepted.split(",")}
-    if not kinds & {"*/*", "application/*", "application/json", _KIND, "text/html"}:
-        raise Refusal(406, "not-supported", "We answer in JSON.")
-
-
-def _response(status: int, body: dict[str, Any], headers: dict[str, str]) -> Response:
-    return Response(msgspec.json.encode(body), status, {**_SAFE, **headers}, _KIND)
-
-
 def _nothing(request: Request, error: Exception) -> Response:
-    return _response(404, Refusal(404, "not-found", "There is nothing at this address; see /metadata.").outcome(), {})
+    outcome = Refusal(404, "not-found", "There is nothing at this address; see /fhir/metadata.").outcome()
+    return Response(
+        msgspec.json.encode(outcome), 404, {"Cache-Control": "no-store", "X-Request-Id": str(uuid4())}, FHIR_JSON
+    )

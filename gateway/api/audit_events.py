@@ -1,4 +1,4 @@
-"""AuditEvent search and read (IHE ITI-81, Retrieve ATNA Audit Event) over the store, each recorded before its answer.
+"""AuditEvent search and read (IHE ITI-81, Retrieve ATNA Audit Event) over the store, with the event that tells of each.
 
 A page has the newest events first. It may have fewer than were asked for, and a link to go on: a search that the index
 cannot help with opens so many events a page and no more.
@@ -7,7 +7,7 @@ cannot help with opens so many events a page and no more.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -18,10 +18,10 @@ from gateway.api.refusal import Refusal
 from gateway.audit_export import as_resource
 from gateway.home import Home
 from gateway.store import AuditEntry
-from security.audit import search_event
+from security.audit import Access, search_event
 from security.audit.search import is_meant
 
-__all__ = ["PURPOSE", "Asked", "AuditEvents"]
+__all__ = ["PURPOSE", "Answered", "Asked", "AuditEvents"]
 
 PURPOSE = "HCOMPL"
 """Why an auditor's system reads the log: health compliance, of HL7 v3-ActReason."""
@@ -36,11 +36,25 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asks, under which X-Request-Id, and what they sent: the line of the request, and a body behind it."""
+    """Who asks, under which X-Request-Id, and what they sent: the line of the request, and a body behind it.
+
+    `begin` begins the record of it, where whoever let them in knows more of them than an auditor's name. `may_see` says
+    which events they may see, where that is not all of them.
+    """
 
     caller: str
     request_id: str
     request: bytes
+    begin: Callable[..., Access] | None = None
+    may_see: Callable[[Mapping[str, Any]], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What is to leave, and the event that has to be recorded before it does."""
+
+    body: dict[str, Any]
+    event: dict[str, Any]
 
 
 class AuditEvents:
@@ -48,24 +62,19 @@ class AuditEvents:
 
     def __init__(self, home: Home, base: str, *, patience: int = PATIENCE) -> None:
         self._home, self._base, self._patience = home, base.rstrip("/"), patience
-        self._pager = Pager()
+        self._pager = Pager(home.paging)
 
-    def search(self, asked: Asked, parameters: str) -> dict[str, Any]:
-        """Return a page as a searchset. Raises `Refusal` for what cannot be asked; that is recorded, too."""
+    def search(self, asked: Asked, parameters: str) -> Answered:
+        """Find a page, as a searchset. Raises `Refusal` for what cannot be asked."""
         below: int | None = None
-        try:
-            pairs = _pairs(parameters)
-            told = dict(pairs)
-            if PAGE in told:
-                if len(pairs) > 1:
-                    raise Refusal(400, "invalid", "The link to the next page is used as it is.")
-                below, pairs = self._pager.read(asked.caller, told[PAGE])
-            query = read_query(pairs)
-        except Refusal:
-            self.record(asked, outcome="4", reason="not-understood")
-            raise
-        entries, further = self._find(query, below)
-        self.record(asked, patient=query.patient, entries=entries)
+        pairs = _pairs(parameters)
+        told = dict(pairs)
+        if PAGE in told:
+            if len(pairs) > 1:
+                raise Refusal(400, "invalid", "The link to the next page is used as it is.")
+            below, pairs = self._pager.read(asked.caller, told[PAGE])
+        query = read_query(pairs)
+        entries, further = self._find(query, below, asked.may_see)
         bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset"}
         if below is None and not further:
             bundle["total"] = len(entries)  # else nobody has counted
@@ -83,17 +92,16 @@ class AuditEvents:
                 }
                 for entry in entries
             ]
-        return bundle
+        return Answered(bundle, self.event(asked, patient=query.patient, entries=entries))
 
-    def read(self, asked: Asked, number: str) -> dict[str, Any]:
-        """Return one event. Raises `Refusal` where there is none of that number."""
+    def read(self, asked: Asked, number: str) -> Answered:
+        """Find one event. Raises `Refusal` where there is none of that number."""
         entry = self._home.store.audit_event(int(number)) if _NUMBER.fullmatch(number) else None
-        self.record(asked, entries=[entry] if entry else [])
-        if entry is None:
+        if entry is None or not (asked.may_see is None or asked.may_see(as_resource(entry))):
             raise Refusal(404, "not-found", "There is no event of this number.")
-        return as_resource(entry)
+        return Answered(as_resource(entry), self.event(asked, entries=[entry]))
 
-    def record(
+    def event(
         self,
         asked: Asked,
         *,
@@ -101,9 +109,9 @@ class AuditEvents:
         entries: Sequence[AuditEntry] = (),
         outcome: Any = "0",
         reason: str = "",
-    ) -> None:
-        """Record that somebody asked, and which events they are given. Raises a `Fault` where that cannot be kept."""
-        access = self._home.access(
+    ) -> dict[str, Any]:
+        """Tell that somebody asked, and which events they are given."""
+        access = (asked.begin or self._home.access)(
             query=asked.request,
             request_id=asked.request_id,
             patient=patient if _PATIENT.fullmatch(patient) else "",
@@ -111,10 +119,19 @@ class AuditEvents:
             outcome=outcome,
             reason=reason,
         )
-        access = replace(access, actor=f"auditor:{asked.caller}", purpose=PURPOSE)
-        self._home.store.append_audit([search_event(access, found=len(entries))])
+        if asked.begin is None:
+            access = replace(access, actor=f"auditor:{asked.caller}")
+        return search_event(replace(access, purpose=PURPOSE), found=len(entries))
 
-    def _find(self, query: AuditQuery, below: int | None) -> tuple[Sequence[AuditEntry], int]:
+    def _find(
+        self, query: AuditQuery, below: int | None, may_see: Callable[[Mapping[str, Any]], bool] | None
+    ) -> tuple[Sequence[AuditEntry], int]:
+        entries, further = self._found(query, below)
+        if may_see is None:
+            return entries, further
+        return [entry for entry in entries if may_see(as_resource(entry))], further
+
+    def _found(self, query: AuditQuery, below: int | None) -> tuple[Sequence[AuditEntry], int]:
         store = self._home.store
         if query.numbers is None:
             page = store.search_audit(

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from security.audit import Access
+
 if TYPE_CHECKING:
     from gateway.api.view import View
     from gateway.home import Home
@@ -19,8 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Call", "Event", "Offer", "Pairs", "Reply"]
 
 Pairs = Sequence[tuple[str, str]]
-Event = Literal["read", "search", "create", "update", "patch", "delete", "operation", "export", "none"]
-"""Which event of `security.audit` tells of it; "none" is for what shows nothing of anybody (metadata)."""
+Event = Literal["read", "search", "create", "update", "patch", "delete", "operation", "export", "own", "none"]
+"""Which event of `security.audit` tells of it; "own" is for what makes its own (`Reply.events`), "none" for what shows
+nothing of anybody (metadata)."""
+
+
+def _nobody(**what: Any) -> Access:
+    raise RuntimeError("only the door knows who asks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +36,8 @@ class Call:
 
     `parameters` are those of the URL, with those of a posted search form behind them. `headers` are in lower case,
     without Authorization. `base` is our own base URL, never taken from the request. `prefer` holds the parts of the
-    header Prefer ("handling": "lenient", "return": "minimal", "respond-async": "").
+    header Prefer ("handling": "lenient", "return": "minimal", "respond-async": ""). `offers` is all that the API does:
+    what an entry of a batch may ask for.
     """
 
     home: Home
@@ -44,6 +52,8 @@ class Call:
     body: bytes = b""
     base: str
     now: datetime
+    access: Callable[..., Access] = _nobody
+    offers: Sequence[Offer] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,8 +62,8 @@ class Reply:
 
     `body` is a resource, or its JSON. `raw_type` is the Content-Type where it is not FHIR's JSON. `done` is called with
     the audit events of this reply and has to make what was asked durable together with them (`Store.transaction`);
-    where there is none, the door appends the events. `patient` is the one twin that a search asked about, where nothing
-    was found.
+    where there is none, the door appends the events. `events` are recorded with them: made with `Call.access`.
+    `patient` is the one twin that a search asked about, where nothing was found.
     """
 
     status: int = 200
@@ -61,6 +71,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     found: Mapping[str, Sequence[str]] = field(default_factory=dict)
     patient: str = ""
+    events: Sequence[Mapping[str, Any]] = ()
     raw_type: str = ""
     done: Callable[[Sequence[Mapping[str, Any]]], None] | None = None
 

@@ -1,9 +1,13 @@
-"""Serving the audit log on this machine, until somebody ends it."""
+"""Serving the API: one process, or several that share a port and the store, until somebody ends it."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
+import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -11,35 +15,117 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from gateway.api.app import audit_app
-from gateway.api.auditors import Auditors
+from gateway.api.app import API_PATH, fhir_app
 from gateway.home import Home
-from security.errors import BadSettings
+from gateway.settings import Settings
+from security.errors import BadSettings, Misuse
 
-__all__ = ["serve_audit"]
+__all__ = ["serve_api"]
 
-_HOST: Final = "127.0.0.1"
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_GRACE_SECONDS: Final = 8
+_BACKLOG: Final = 512
 
 
-def serve_audit(home: Home, auditors: Auditors, port: int, base: str, tell: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C, on the loopback address, and tell the base URL; port 0 takes a free one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((_HOST, port))
-        except OSError as error:
-            raise BadSettings(f"Port {port} cannot be had: {error.strerror}.", hint="Take another.") from error
-        url = base.rstrip("/") or f"http://{_HOST}:{bound.getsockname()[1]}"
-        hosts = (_HOST, "localhost", urlsplit(url).hostname or _HOST)
+def serve_api(settings: Settings, host: str, port: int, workers: int, tell: Callable[[str], None]) -> int:
+    """Serve until Ctrl-C or SIGTERM, and tell the base URL once connections are taken; port 0 takes a free one.
+
+    Raises `Misuse` for an address that others reach while the base URL is not one of https.
+    """
+    told = settings.serve.base_url.rstrip("/")
+    if host not in _LOOPBACK and not told.startswith("https://"):
+        raise Misuse(
+            "Tokens and patient data do not go over a network in the clear.",
+            hint="Put a server with TLS in front, and say its address: base_url in [serve]; see docs/serve.md.",
+        )
+    if workers > 1 and not hasattr(os, "fork"):
+        raise Misuse("Several workers need a system that can fork.", hint="Leave --workers out.")
+    with _bound(host, port) as listening:
+        url = told or f"http://{'127.0.0.1' if host == '::1' else host}:{listening.getsockname()[1]}"
+        with Home.open(settings, create=False):  # what is wrong with it is told once, here
+            pass
+        if workers == 1:
+            _serve(settings, listening, url, lambda: tell(url + API_PATH))
+            return 0
+        return _together(settings, listening, url, workers, tell)
+
+
+def _serve(settings: Settings, listening: socket.socket, url: str, ready: Callable[[], None]) -> None:
+    with Home.open(settings, create=False) as home:
+        names = (*_LOOPBACK, urlsplit(url).hostname or "localhost")
         config = uvicorn.Config(
-            audit_app(home, auditors, url, hosts),
+            fhir_app(home, url + API_PATH, names),
             log_level="warning",
             access_log=False,
-            lifespan="off",
+            lifespan="on",
             proxy_headers=False,
             server_header=False,
-            timeout_graceful_shutdown=3,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            h11_max_incomplete_event_size=64 * 1024,
+            limit_concurrency=1000,
         )
-        tell(url)
+        ready()
         with suppress(KeyboardInterrupt):  # Ctrl-C is how this is meant to end
-            asyncio.run(uvicorn.Server(config).serve([bound]))
+            asyncio.run(uvicorn.Server(config).serve([listening]))
+
+
+def _together(settings: Settings, listening: socket.socket, url: str, workers: int, tell: Callable[[str], None]) -> int:
+    """Run several processes at one port; one that dies is replaced, until all are to end."""
+    ended = False
+
+    def end(*_: object) -> None:
+        nonlocal ended
+        ended = True
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
+
+    children: set[int] = set()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, end)
+    for _ in range(workers):
+        children.add(_forked(settings, listening, url))
+    tell(url + API_PATH)
+    while children:
+        try:
+            child, status = os.wait()
+        except InterruptedError:
+            continue
+        children.discard(child)
+        if not ended:
+            if os.waitstatus_to_exitcode(status) == 2:  # it could not open its home: another one could not either
+                end()
+                continue
+            time.sleep(0.5)
+            children.add(_forked(settings, listening, url))
+    return 0
+
+
+def _forked(settings: Settings, listening: socket.socket, url: str) -> int:
+    child = os.fork()
+    if child:
+        return child
+    status = 2
+    try:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)
+        _serve(settings, listening, url, lambda: None)
+        status = 0
+    except BaseException as error:  # a copy of the process must not go on as if it were the first
+        print(f"twin: a worker ended: {type(error).__name__}", file=sys.stderr)  # noqa: T201
+        status = 1
+    finally:
+        os._exit(status)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(kind, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(_BACKLOG)  # from here on connections are taken: what is told may be used
+    except OSError as error:
+        bound.close()
+        raise BadSettings(f"Port {port} cannot be had: {error.strerror}.", hint="Take another.") from error
+    return bound

@@ -19,6 +19,9 @@ from security.policy import Action, Caller, Grants, Resource
 __all__ = ["Consenting", "View", "not_found"]
 
 
+_MOST_HELD = 8
+
+
 class Consenting(Protocol):
     """What consents say (`gateway.api.consents.Consents`)."""
 
@@ -48,6 +51,11 @@ class View:
     consents: Consenting
     now: datetime
     _seen: dict[tuple[str, str, Action], tuple[Shown, ...]] = field(default_factory=dict)
+    _held: dict[str, Chart | None] = field(default_factory=dict)
+
+    def renewed(self) -> View:
+        """Make the view of the same caller anew, which remembers nothing: what was written since is seen."""
+        return View(self.caller, self.charts, self.grants, self.consents, self.now)
 
     def demand(self, action: Action, type_: str) -> None:
         """Refuse with 403 where no scope of the caller is about a type at all: that depends on no data."""
@@ -56,7 +64,7 @@ class View:
 
     def twins(self, after: str = "") -> Iterator[str]:
         """Walk the twins that may be seen, in the order of their ids, behind one of them."""
-        if self.caller.patient and not self._is_wide():
+        if self.is_of_one():
             if self.caller.patient > after and self._reaches(self.caller.patient):
                 yield self.caller.patient
             return
@@ -69,8 +77,7 @@ class View:
         key = twin, type_, action
         if key not in self._seen:
             chart = self._chart(twin)
-            found = chart.of_type(type_) if chart else ()
-            self._seen[key] = tuple(each for each in found if chart and self._sees(chart, each, action))
+            self._seen[key] = tuple(self._all_seen(chart, type_, action)) if chart else ()
         return self._seen[key]
 
     def get(self, type_: str, id_: str, version: int | None = None) -> Shown:
@@ -93,6 +100,17 @@ class View:
         if not seen:
             raise not_found()
         return seen
+
+    def before(self, shown: Shown, when: datetime) -> Shown | None:
+        """Return the version of a resource that was current at a time, if there was one that may be seen."""
+        chart = self._chart(shown.twin)
+        versions = chart.versions(shown.type, shown.id) if chart else ()
+        then = next((each for each in versions if each.updated <= when), None)
+        return then if chart and isinstance(then, Shown) and self._sees(chart, then, "s") else None
+
+    def is_of_one(self) -> bool:
+        """Say whether the caller's token is about the one patient in its context and no other."""
+        return bool(self.caller.patient) and not self._is_wide()
 
     def gone(self, twin: str, type_: str) -> tuple[Gone, ...]:
         """Return the ends of a twin's resources of a type."""
@@ -120,16 +138,31 @@ class View:
         )
 
     def _chart(self, twin: str) -> Chart | None:
+        """Open a chart once: an answer is about one state of it. A walk over many keeps but the last few."""
+        if twin not in self._held:
+            if len(self._held) >= _MOST_HELD:
+                self._held.clear()
+                self._seen.clear()
+            self._held[twin] = self._opened(twin)
+        return self._held[twin]
+
+    def _opened(self, twin: str) -> Chart | None:
         try:
-            return (self.charts.chart(twin) if self._reaches(twin) else None) if twin else self._shared()
+            if not twin:
+                return self.charts.shared(self.caller.tenant)
+            return self.charts.chart(twin) if self._reaches(twin) else None
         except KeyError:
             return None
 
-    def _shared(self) -> Chart:
-        return self.charts.shared(self.caller.tenant)
-
     def _reaches(self, twin: str) -> bool:
         return self.charts.tenant_of(twin) == self.caller.tenant and self.grants.reaches(twin)
+
+    def _all_seen(self, chart: Chart, type_: str, action: Action) -> Iterator[Shown]:
+        found = chart.of_type(type_)
+        allowed = self.grants.allows_each(action, type_, (each.body for each in found), chart.twin, chart)
+        for shown, is_allowed in zip(found, allowed, strict=True):
+            if is_allowed and self.consents.permits(self.caller, action, chart, shown, self.now):
+                yield shown
 
     def _is_wide(self) -> bool:
         return any(scope.startswith(("user/", "system/")) for scope in self.caller.scopes)

@@ -35,6 +35,9 @@ _source = App(name="source", help="See and set where data comes from: EHRs and f
 _codes = App(name="codes", help="Say what an EHR's own codes are in standard ones, and see which nobody knows.")
 _identities = App(name="identities", help="Decide which twins are one person, where that is not certain.")
 _store = App(name="store", help="See where the data is kept, and set its PostgreSQL database up.")
+_user = App(name="user", help="Say who may log in, to allow apps what they ask for and to open them on a patient.")
+_client = App(name="client", help="Say which apps and programs may ask for access, and for what.")
+_consent = App(name="consent", help="See what a patient's consents say, and why they let somebody in or keep them out.")
 _hostile = App(name="hostile", help="Play an EHR that goes wrong, to try a FHIR client on: ours or yours.")
 
 
@@ -57,6 +60,7 @@ for _name in (
     "convert",
     "list",
     "show",
+    "shown",
     "profile",
     "versions",
     "diff",
@@ -73,6 +77,7 @@ for _name in (
     "glycaemia",
     "propose",
     "send",
+    "serve",
     "export",
     "erase",
     "hold",
@@ -104,7 +109,7 @@ for _name in ("add", "remove"):
     _register(_source, _name, "source_edit")
 _register(_source, "keys", "source_keys")
 _register(_keys, "status", "keys")
-for _name in ("rotate", "protect"):
+for _name in ("rotate", "protect", "tokens"):
     _register(_keys, _name, f"keys_{_name}")
 _register(_source, "vendors", "source_vendors")
 for _name in ("list", "show", "check"):
@@ -117,6 +122,21 @@ for _name in ("sql", "status"):
     _register(_store, _name, "store")
 for _name in ("list", "serve"):
     _register(_hostile, _name, "hostile")
+for _name in ("list", "show"):
+    _register(_user, _name, "user")
+    _register(_client, _name, "client")
+_register(_user, "add", "user_add")
+for _name in ("disable", "enable", "remove", "roles"):
+    _register(_user, _name, "user_change")
+for _name in ("password", "passkeys"):
+    _register(_user, _name, f"user_{_name}")
+for _name in ("add", "launch"):
+    _register(_client, _name, f"client_{_name}")
+for _name in ("rotate", "disable", "enable", "remove"):
+    _register(_client, _name, "client_change")
+for _name in ("list", "show", "test"):
+    _register(_consent, _name, "consent")
+app.command(_consent)
 app.command(_audit)
 app.command(_certificates)
 app.command(_codes)
@@ -126,6 +146,8 @@ app.command(_model)
 app.command(_warnings)
 app.command(_source)
 app.command(_store)
+app.command(_user)
+app.command(_client)
 app.command(_hostile)
 
 

@@ -10,12 +10,14 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from gateway.audit_anomalies import anomalies, anomaly_sheet, mark_of, review
+from gateway.break_glass import Broken, queue
 from gateway.cli.orders import utc
 from gateway.cli.terminal import Options, note, print_json, print_table, say
 from gateway.home import Home, now
 from gateway.reports.writing import check_form, write_sheet
 from gateway.settings import load_settings
 from security.audit import read_event
+from security.errors import Misuse
 
 __all__ = ["anomalies_", "mark_", "review_"]
 
@@ -61,8 +63,17 @@ def anomalies_(
         say(f"{sheet.empty} {read:,} events were read.")
 
 
-def review_(event: int, /, *, found: Literal["justified", "breach", "unclear"], options: Options = Options()) -> None:
-    """Say that you looked into an event of the audit log, and what came out. It is recorded, and ends the reminder.
+def review_(
+    event: int | None = None,
+    /,
+    *,
+    found: Literal["justified", "breach", "unclear"] | None = None,
+    options: Options = Options(),
+) -> None:
+    """Say that you looked into an event of the audit log, and what came out; without one, list what waits for that.
+
+    What waits are records that were opened past their consents (break-glass): who, when, why, and how much they saw.
+    What you say is recorded, and ends the reminder.
 
     Parameters
     ----------
@@ -71,12 +82,64 @@ def review_(event: int, /, *, found: Literal["justified", "breach", "unclear"], 
     found
         justified, breach or unclear.
     """
+    if event is None or found is None:
+        if event is not None or found is not None:
+            raise Misuse("Which event, and what came out?", hint="twin audit review NUMBER --found justified")
+        _waiting(options)
+        return
     with Home.open(load_settings(options.home), create=False) as home:
         twin = review(home, event, found)
     if options.json:
         print_json({"event": event, "found": found, "twin": twin})
     else:
         say(f"It is recorded that event {event} was reviewed: {found}.")
+
+
+def _waiting(options: Options) -> None:
+    with Home.open(load_settings(options.home), create=False) as home:
+        waiting = queue(home, now())
+    if options.json:
+        print_json({"waiting": [{"event": w.event, **_told(w)} for w in waiting]})
+        return
+    if not waiting:
+        say("No emergency access waits for a review.")
+        return
+    print_table(
+        f"Emergency access to review: {len(waiting)}",
+        [">Event", "When (UTC)", "Until", "Account", "Client", "Twin", "Reason", "In words", ">Events", ">Resources"],
+        (
+            (
+                w.event,
+                f"{w.glass.since:%Y-%m-%d %H:%M}",
+                f"{w.glass.until:%H:%M}",
+                w.glass.user,
+                w.glass.client,
+                w.glass.twin[:8],
+                w.glass.reason,
+                w.glass.text,
+                w.events,
+                w.resources,
+            )
+            for w in waiting
+        ),
+    )
+    say("twin audit show NUMBER opens an event; twin audit review NUMBER --found justified says what came out.")
+
+
+def _told(waiting: Broken) -> dict[str, object]:
+    glass = waiting.glass
+    return {
+        "id": glass.id,
+        "twin": glass.twin,
+        "user": glass.user,
+        "client": glass.client,
+        "reason": glass.reason,
+        "text": glass.text,
+        "since": glass.since,
+        "until": glass.until,
+        "events": waiting.events,
+        "resources": waiting.resources,
+    }
 
 
 def mark_(twin: str, /, *, options: Options = Options()) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.consented import demand_leave
 from gateway.home import Home, now
 from gateway.profiles import kept
 from gateway.pull.connection import Connection
@@ -17,7 +18,7 @@ from gateway.pull.wire import Reply
 from gateway.sources import connect
 from gateway.store import Delivery
 from security.audit import delivery_event, read_event
-from security.errors import Fault, Refused, Unreachable
+from security.errors import Denied, Fault, Refused, Unreachable
 
 __all__ = ["Sent", "send"]
 
@@ -51,6 +52,8 @@ class Sent:
 async def send(home: Home, twin: str, *, dry_run: bool = False, again: bool = False) -> list[Sent]:
     """Send what is due for a twin. One delivery that fails costs only itself, stays due, and says why.
 
+    What the patient's consents, as they are at this moment, do not allow is "held" and not sent.
+
     `again` also sends what has arrived already, which creates nothing new at a server that keeps to conditional
     creates.
     """
@@ -77,6 +80,8 @@ async def send(home: Home, twin: str, *, dry_run: bool = False, again: bool = Fa
 
 async def _deliver(home: Home, connection: Connection, delivery: Delivery) -> Sent:
     """Send one delivery: written down before it leaves, and again when the answer is there."""
+    if held := _held(home, delivery):
+        return held
     access = home.access(patient=delivery.twin, peer=home.peer(delivery.source))
     leaving = [delivery_event(access, delivery=delivery.id)]
     if delivery.state == "sent":
@@ -107,6 +112,17 @@ async def _deliver(home: Home, connection: Connection, delivery: Delivery) -> Se
     if delivery.state != "sent":
         home.store.mark_sent(delivery.id, reply.status, reply.body, now())
     return sent
+
+
+def _held(home: Home, delivery: Delivery) -> Sent | None:
+    """Ask the patient's consents once more, right before it would leave: what they forbid now stays here, and waits."""
+    try:
+        demand_leave(home, delivery.twin, delivery.run, _resources(delivery))
+    except Denied as denied:
+        access = home.access(patient=delivery.twin, peer=home.peer(delivery.source), outcome="8", reason="consent")
+        home.store.append_audit([delivery_event(access, delivery=delivery.id)])
+        return Sent(delivery.source, delivery.id, delivery.run, "held", fault=denied)
+    return None
 
 
 class _Response(msgspec.Struct):
@@ -162,5 +178,8 @@ def _planned(delivery: Delivery) -> Sent:
 
 
 def _types(delivery: Delivery) -> Sequence[str]:
-    bundle = msgspec.json.decode(delivery.bundle)
-    return [entry["resource"]["resourceType"] for entry in bundle["entry"]]
+    return [str(resource["resourceType"]) for resource in _resources(delivery)]
+
+
+def _resources(delivery: Delivery) -> Sequence[dict[str, Any]]:
+    return [entry["resource"] for entry in msgspec.json.decode(delivery.bundle)["entry"]]

@@ -55,7 +55,7 @@ def propose(home: Home, record: TwinRecord) -> list[Proposed]:
     reason. Proposing the same run again changes nothing.
     """
     newest: dict[str, tuple[SavedRun, Run]] = {}
-    for saved, run in answers_of(home, record.id):
+    for saved, run in answers_of(home, record.id, record):
         newest.setdefault(saved.model, (saved, run))
     found = []
     for saved, run in newest.values():

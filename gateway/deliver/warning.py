@@ -13,6 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from gateway import __version__
+from gateway.consented import demand_leave
 from gateway.deliver.delivery import send
 from gateway.deliver.guide import profiles_of
 from gateway.deliver.proposal import inputs_for, patient_in
@@ -76,6 +77,7 @@ async def _to_webhook(home: Home, twin: str, model: str, pending: Pending) -> in
         raise BadSettings(
             "The webhook's secret cannot be read.", hint="Check [warnings] webhook_secret_file.", detail=error
         ) from error
+    demand_leave(home, twin, pending.run)
     message = home.blind.of("message", f"{twin} {model} {pending.run} {_said(pending.change)}")
     receiver = System("webhook", origin_of(told.webhook_url))  # its path may be a secret
     event = delivery_event(home.access(patient=twin, peer=receiver), delivery=message)

@@ -74,7 +74,7 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     `scopes` are those asked for that the client may ask for. `launch` is what the launch was about: twin, encounter,
     and so on, where there was one. `session` is the hash of the browser's session, once there is one: nobody else goes
-    on with it.
+    on with it. `fresh` wants whoever answers to log in for it, also where they are logged in (prompt=login).
     """
 
     id: str
@@ -88,3 +88,4 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     launch: dict[str, Any] = {}
     session: str = ""
     user: str = ""
+    fresh: bool = False

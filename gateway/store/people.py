@@ -91,6 +91,18 @@ class People(Owners):
             for key_of in sorted(self._keys(tenant, keys)):
                 session.merge(LikenessRow(key=key_of, twin=twin))
 
+    def link_patient(self, twin: str, source: str, patient: str) -> None:
+        """Note that a name by which a source means somebody is this twin; nothing is said of who that is.
+
+        For sources that use our own ids. A name that is known stays whose it is.
+        """
+        name = self._patient(source, patient)
+        with self.transaction() as work:
+            self._twin_key(work.session, twin)  # a stranger is a mistake of ours
+            if work.session.get(PatientLinkRow, name) is None:
+                work.session.add(PatientLinkRow(patient=name, twin=twin, source=source))
+                work.session.flush()
+
     def tenant_of(self, source: str) -> str:
         """Say whose patients those of a source are: nobody is found for a patient of another tenant."""
         with self._reading() as session:
@@ -122,10 +134,22 @@ class People(Owners):
             twins = session.exec(found.order_by(PersonTokenRow.twin)).all()
             return [(twin, self._persons(session, twin, leave)) for twin in twins]
 
+    def led_to(self, tokens: Iterable[str], keys: Iterable[str], tenant: str = "") -> set[str]:
+        """Name the twins of a tenant that share a token with somebody, or a key of `search_keys`; nothing is opened."""
+        with self._reading() as session:
+            found = select(PersonTokenRow.twin).where(col(PersonTokenRow.token).in_(self._tokens(tenant, tokens)))
+            alike = select(LikenessRow.twin).where(col(LikenessRow.key).in_(self._keys(tenant, keys)))
+            return {*session.exec(found.distinct()).all(), *session.exec(alike.distinct()).all()}
+
     def persons(self, twin: str, leave: Reidentify) -> tuple[Person, ...]:
         """Open what the sources say of who a twin is."""
         with self._reading() as session:
             return self._persons(session, twin, leave)
+
+    def persons_of(self, twins: Iterable[str], leave: Reidentify) -> dict[str, tuple[Person, ...]]:
+        """Open the same of many twins, in few statements; of a stranger nothing is told."""
+        with self._reading() as session:
+            return {twin: tuple(told.values()) for twin, told in self._told_of_all(session, twins, leave).items()}
 
     def twin_of(self, source: str, patient: str) -> str | None:
         """Say which twin a patient of a source is, or `None` where that patient is not known."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import delete
 from sqlmodel import col, select
 
-from gateway.store.audited import Events
+from gateway.store.audited import Events, Work
+from gateway.store.database import faults
 from gateway.store.owners import Owners
 from gateway.store.tables import RegisterRow
 from security.vault import Place, SealingKey
@@ -22,6 +23,9 @@ from security.vault import Place, SealingKey
 __all__ = ["Register", "Registered"]
 
 _LARGEST: Final = 4 * 1024 * 1024
+_WATCHED: Final = frozenset({"account", "client", "revoked", "signing-key"})
+_VERSION: Final = ("version", "watched")
+_VERSION_NOW: Final = "SELECT revision FROM register WHERE kind = 'version' AND name = 'watched'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Register(Owners):
             content_of = msgspec.msgpack.encode((name, content))
             row.sealed = self._register_key().seal(content_of, _place(kind, hashed, row.revision))
             work.session.add(row)
+            self._watch(work, kind, now)
             work.session.flush()
             work.record(events)
             return True
@@ -94,6 +99,7 @@ class Register(Owners):
                 return None
             taken = self._opened(row) if _holds(row, now) else None
             work.session.delete(row)
+            self._watch(work, kind, now)
             work.session.flush()
             if taken is not None:
                 work.record(events)
@@ -109,6 +115,33 @@ class Register(Owners):
             return int(
                 work.session.connection().execute(delete(RegisterRow).where(col(RegisterRow.until) <= now)).rowcount
             )
+
+    def register_version(self) -> int:
+        """Number the state of what decides whether a token holds: clients, accounts, what was revoked, signing keys.
+
+        Whoever keeps something of these in memory asks at each use: another number, by whichever process, and it is
+        read again. It opens nothing and takes a few microseconds.
+        """
+        work: Work | None = getattr(self._here, "work", None)
+        with faults():
+            if work is not None:
+                return int(work.session.connection().exec_driver_sql(_VERSION_NOW).scalar() or 0)
+            raw: Any = self._reader.raw_connection()
+            try:
+                cursor = raw.cursor()
+                cursor.execute(_VERSION_NOW)
+                found = cursor.fetchone()
+                cursor.close()
+            finally:
+                raw.close()
+            return int(found[0]) if found else 0
+
+    def _watch(self, work: Work, kind: str, now: datetime) -> None:
+        if kind in _WATCHED:
+            row = work.session.get(RegisterRow, _VERSION, populate_existing=True)
+            row = row or RegisterRow(kind=_VERSION[0], name=_VERSION[1], revision=0, since=now, sealed=b"")
+            row.revision += 1
+            work.session.add(row)
 
     def _opened(self, row: RegisterRow) -> Registered:
         plain = self._register_key().open(row.sealed, _place(row.kind, row.name, row.revision))

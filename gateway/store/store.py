@@ -22,11 +22,13 @@ from gateway.store.key_table import KeyTable
 from gateway.store.moving_keys import move_keys
 from gateway.store.noting import Noting
 from gateway.store.outbox import Outbox
+from gateway.store.parcels import Parcels
 from gateway.store.register import Register
 from gateway.store.remapping import Remapping
 from gateway.store.restoring import Restoring
 from gateway.store.rewrapping import Rewrapping
 from gateway.store.runs import Runs
+from gateway.store.showing import Showing
 from gateway.store.states import States
 from gateway.store.tables import COLUMNS, SCHEMA, ArrivalRow, AuditStateRow, MetaRow, TwinRow
 from gateway.store_place import Server, Where
@@ -42,15 +44,28 @@ _KEYS_APART = 6  # from this schema on
 
 
 class Store(
-    Restoring, Backing, Remapping, Identities, Runs, States, Outbox, Register, Noting, AuditIndexing, Rewrapping
+    Restoring,
+    Backing,
+    Remapping,
+    Identities,
+    Runs,
+    States,
+    Outbox,
+    Register,
+    Parcels,
+    Showing,
+    Noting,
+    AuditIndexing,
+    Rewrapping,
 ):
     """Pulls, twins, runs, deliveries and the audit log of one installation.
 
     Its parts: `pulls` and `blocks` write what is asked of EHRs, `lanes` what comes by itself, `people`, `merging`,
     `enrolling` and `identities` know who it is about, `history` reads it, `retracting` ends it, `remapping` understands
     it anew, `runs`, `states` and `outbox` keep what we make of it, `guarding` and `erasing` say what is not to be done
-    with it and end it for good, `register` keeps who may use the API, `audited` records it all. A write takes the
-    events that describe it, and is durable together with them when its method returns.
+    with it and end it for good, `register` keeps who may use the API, `parcels` seals what waits to be fetched,
+    `audited` records it all. A write takes the events that describe it, and is durable together with them when its
+    method returns.
     """
 
     @classmethod

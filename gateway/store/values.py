@@ -211,7 +211,8 @@ class TwinRecord:
 
     `version` is the twin's version then (0: nothing was known yet); `history` counts all versions of resources up to
     it, the current ones included. `as_of` is that instant; `None` for now. `retracted` holds the ends of the resources
-    that were taken back and did not come again.
+    that were taken back and did not come again. `partial` is one of which who asks may have a part only: its lists are
+    not whole, and nothing that is made of it is kept for others.
     """
 
     id: str
@@ -221,6 +222,7 @@ class TwinRecord:
     history: int
     as_of: datetime | None = None
     retracted: tuple[StoredResource, ...] = ()
+    partial: bool = False
     _settled: list[Settled] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property

@@ -74,7 +74,7 @@ def build_view(
     facts = sorted(record.facts, key=_when, reverse=True)
     shown = [fact for fact in facts if fact.kind != "measurement" or fact.name not in drawn]
     saved: dict[str, Run] = {}
-    for kept, run in answers_of(home, record.id):
+    for kept, run in answers_of(home, record.id, record):
         saved.setdefault(kept.model, run)
     return View(
         id=record.id,

@@ -17,6 +17,7 @@ from gateway.pull.page import STOPS, Sign
 from gateway.settings import (
     AuditSettings,
     KeysSettings,
+    ServeSettings,
     Settings,
     SourceSettings,
     StoreSettings,
@@ -24,6 +25,7 @@ from gateway.settings import (
     WarningSettings,
     load_settings,
 )
+from gateway.trust_settings import TrustSettings
 from security.errors import BadSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +46,11 @@ COMMANDS += [f"audit {name}" for name in ("bundle", "prove", "consistency", "wit
 COMMANDS += ["store status", "store sql"]
 COMMANDS += ["model card", "model new", "hostile list", "hostile serve"]
 COMMANDS += ["keys status", "keys rotate", "keys protect"]
+COMMANDS += ["serve", "shown", "keys tokens"]
+COMMANDS += [f"client {name}" for name in ("add", "list", "show", "launch", "rotate", "disable", "enable", "remove")]
+COMMANDS += [f"user {name}" for name in ("add", "list", "show", "roles", "password", "passkeys")]
+COMMANDS += [f"user {name}" for name in ("disable", "enable", "remove")]
+COMMANDS += [f"consent {name}" for name in ("list", "show", "test")]
 COMMANDS += ["export", "erase", "hold", "restrict", "backup", "restore"]
 
 
@@ -90,8 +97,11 @@ def test_every_reason_for_stopping_is_documented():
 
 def test_every_setting_is_documented():
     told = read("docs/settings.md")
-    parts = {"home", "sources", "models", "warnings", "streams", "keys", "store", "audit"}
-    tables = (Settings, SourceSettings, StreamSettings, WarningSettings, KeysSettings, StoreSettings, AuditSettings)
+    parts = {"home", "sources", "models", "warnings", "streams", "keys", "store", "audit", "serve", "trust"}
+    tables = (
+        *(Settings, SourceSettings, StreamSettings, WarningSettings, KeysSettings, StoreSettings, AuditSettings),
+        *(ServeSettings, TrustSettings),
+    )
     names = {name for table in tables for name in table.model_fields} - parts
     assert [name for name in names if f"`{name}`" not in told] == []
 

@@ -43,9 +43,11 @@ SILENT = {
 ELSEWHERE = {
     "compare": "wants a kept run: tests/gateway/test_what_if.py",
     "explain": "wants the handle of a fact: tests/gateway/test_explain.py",
+    "consent show": "wants a Consent: tests/gateway/test_consented.py",
     "warnings ack": "wants a warning: tests/gateway/test_warnings.py",
     "warnings silence": "wants the rule of a model that fits: tests/gateway/test_warnings.py",
     "restore": "checks files, or makes a new home whose log begins with it: tests/gateway/test_backup.py",
+    "serve": "serves until it is ended: tests/gateway/api/test_every_route.py",
     "audit serve": "serves until it is ended: tests/gateway/api/test_iti81.py",
     "audit cosign": "wants a witness: tests/gateway/audit",
 }
@@ -67,6 +69,7 @@ STEPS: list[tuple[str, str, set[str]]] = [
     ("doctor", "doctor files", {"query"}),
     ("list", "list", {"read"}),
     ("show", "show {north}", {"read"}),
+    ("shown", "shown {north}", {"read"}),
     ("profile", "profile {north}", {"read"}),
     ("versions", "versions {north}", {"read"}),
     ("diff", "diff {north} --from 2026-01-01", {"read"}),
@@ -101,6 +104,7 @@ STEPS: list[tuple[str, str, set[str]]] = [
     ("backup", "backup {folder}/backup --keys {folder}/keys.copy", {"backup"}),
     ("keys rotate", "keys rotate", {"key-rotate"}),
     ("keys protect", "keys protect", set()),
+    ("keys tokens", "keys tokens --rotate", {"key-rotate"}),
     ("audit list", "audit list", {"log-search"}),
     ("audit show", "audit show 1", set()),
     ("audit reindex", "audit reindex", {"log"}),
@@ -115,6 +119,30 @@ STEPS: list[tuple[str, str, set[str]]] = [
     ("audit anomalies", "audit anomalies", {"log-report"}),
     ("audit review", "audit review 1 --found justified", {"review"}),
     ("audit mark", "audit mark {north}", {"read"}),
+    ("consent list", "consent list {north}", {"read"}),
+    ("consent test", "consent test {north} --type Observation", {"read"}),
+    ("user add", "user add ana --role clinician --password-file {folder}/password", {"settings"}),
+    ("user list", "user list", {"read"}),
+    ("user show", "user show ana", {"read"}),
+    ("user roles", "user roles ana --role auditor", {"settings"}),
+    ("user password", "user password ana --password-file {folder}/password", {"settings"}),
+    ("user passkeys", "user passkeys ana", {"read"}),
+    ("user disable", "user disable ana", {"settings"}),
+    ("user enable", "user enable ana", {"settings"}),
+    (
+        "client add",
+        "client add app --name App --kind symmetric --redirect-uri https://app.example.org/cb --scopes launch "
+        "--launch-url https://app.example.org/launch",
+        {"settings"},
+    ),
+    ("client list", "client list", {"read"}),
+    ("client show", "client show app", {"read"}),
+    ("client launch", "client launch app {north} --user ana", {"read"}),
+    ("client rotate", "client rotate app", {"settings"}),
+    ("client disable", "client disable app", {"settings"}),
+    ("client enable", "client enable app", {"settings"}),
+    ("client remove", "client remove app", {"settings"}),
+    ("user remove", "user remove ana", {"settings"}),
     ("erase", "erase {south} --why request --yes", {"erasure"}),
     ("source remove", "source remove signing --yes", {"settings"}),
 ]
@@ -172,6 +200,8 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[str, set[s
         (place / "a.ndjson").write_text("\n".join(map(json.dumps, (who, weight(source)))), "utf-8")
     (folder / "in").mkdir()
     (folder / "map.json").write_text(json.dumps(CODES), "utf-8")
+    (folder / "password").write_text("seven quiet herons wade", "utf-8")
+    (folder / "password").chmod(0o600)
     home = folder / "home"
     names = {"folder": str(folder), "north": "", "south": "", "pull": ""}
     found: dict[int, tuple[str, set[str]]] = {}

@@ -180,7 +180,7 @@ def test_a_page_that_is_costly_ends_early_and_goes_on(home):
     asked = Asked("audit-office", "x", b"GET /AuditEvent?address=https://n")
     parameters, found, pages = "address=https://n", [], 0
     while parameters:
-        bundle = events.search(asked, parameters)
+        bundle = events.search(asked, parameters).body
         found += [int(entry["resource"]["id"]) for entry in bundle.get("entry", [])]
         pages += 1
         parameters = next((urlsplit(each["url"]).query for each in bundle["link"] if each["relation"] == "next"), "")

@@ -51,3 +51,27 @@ def test_the_file_shows_neither_names_nor_contents(tmp_path: Path) -> None:
         store.register("account", "zztestcanary", b"zztestcontent" * 3, NOW)
     written = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"zztest" not in written
+
+
+def test_a_number_tells_whether_anything_changed_that_tokens_depend_on(tmp_path: Path) -> None:
+    ring = SecretKeyRing.new()
+    with (
+        Store.create_or_open(tmp_path / "twin.db", ring, NOW) as store,
+        Store.create_or_open(tmp_path / "twin.db", ring, NOW) as other,  # as another process has it
+    ):
+        seen = [store.register_version()]
+        for kind in ("client", "account", "revoked", "signing-key"):
+            other.register(kind, "x", b"one", NOW)
+            seen.append(store.register_version())
+            other.register(kind, "x", b"two", NOW, after=1)
+            seen.append(store.register_version())
+            other.strike(kind, "x", NOW)
+            seen.append(store.register_version())
+        assert sorted(set(seen)) == seen
+        assert not other.strike("client", "x", NOW)
+        other.register("job", "x", b"", NOW)
+        assert store.register_version() == seen[-1]
+        with store.transaction():
+            store.register("client", "y", b"", NOW)
+            assert store.register_version() > seen[-1] == other.register_version()
+        assert other.register_version() > seen[-1]

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("gateway", "mappers", "twin_engine", "security", "conformance")
 
 PLACES = {
+    "gateway/api/charts.py": ["show a twin's record to a caller of the API, as far as scopes and consents allow"],
     "gateway/audit_anomalies.py": ["compare the surname of a patient with that of the account that used the twin"],
     "gateway/export/gathering.py": ["hand a person all that is held about them"],
     "gateway/store/enrolling.py": ["compare who came with who is known"],
@@ -27,6 +28,7 @@ PLACES = {
     "gateway/belongings.py": ["move a patient as received to the twin that they are"],
     "gateway/retractions.py": ["move or end what is about a patient whom a source no longer has, as received"],
     "gateway/replay.py": ["map patients again as they were received"],
+    "gateway/smart/people/patients.py": ["find the patient whom the person at the page names"],
     "gateway/explain.py": ["show the place of a Patient, as received, that a person asked to have explained"],
 }
 """Every place that may open who a person is. A new one needs a reason that a reviewer accepts, here and there."""
