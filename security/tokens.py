@@ -177,13 +177,16 @@ def check_times(claims: Mapping[str, Any], now: datetime, *, whole: bool = False
     return datetime.fromtimestamp(issued, UTC), datetime.fromtimestamp(expires, UTC)
 
 
-def caller_of(token: AccessToken, roles: Collection[Role]) -> Caller:
-    """Say who shows a token, with the roles that its person has now (B13)."""
+def caller_of(token: AccessToken, roles: Collection[Role], fhir_user: str = "") -> Caller:
+    """Say who shows a token, with the roles that its person has now (B13), and the resource that they are.
+
+    An app is told which resource that is with the scope fhirUser only; a patient may see their own record without it.
+    """
     user = "" if token.is_for_itself else token.subject
     return Caller(
         client=token.client,
         user=user,
-        fhir_user=token.fhir_user,
+        fhir_user=fhir_user or token.fhir_user,
         roles=frozenset(roles),
         tenant=token.tenant,
         purpose=token.purpose,

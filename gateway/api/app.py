@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.api.breaking_glass import glass_of
+from gateway.api.breaking_glass import glass_of, twin_asked
+from gateway.api.call import Pairs
 from gateway.api.charts import StoreCharts
 from gateway.api.consents import Consents, Rules
 from gateway.api.door import Door
@@ -48,12 +49,14 @@ class Views:
         self.charts = StoreCharts(home, base)
         self.consents = Consents(self.charts, Rules.of(home.settings.serve))
 
-    def __call__(self, caller: Caller, now: datetime, path: Mapping[str, str]) -> View:
-        """Make it. `path` names the twin that is asked about, where it does; only that one may be behind a glass."""
-        type_, id_ = path.get("type", "Patient"), path.get("id", "")
-        twin = self.charts.twin_of(type_, id_) if id_ else caller.patient
+    def __call__(self, caller: Caller, now: datetime, path: Mapping[str, str], parameters: Pairs = ()) -> View:
+        """Make it. Only the one twin that path or parameters ask about, if it is one, may be behind a glass."""
+        twin = twin_asked(self.charts, caller, path, parameters)
+        grants, consents = compile_grants(caller, matches), self.consents.during()
         asker = glass_of(self._home.store, caller, twin, now) if twin else caller
-        return View(asker, self.charts, compile_grants(asker, matches), self.consents.during(), now)
+        if asker is caller:
+            return View(caller, self.charts, grants, consents, now)
+        return View(asker, self.charts, grants, consents, now, twin, caller)
 
 
 def fhir_app(home: Home, base: str, hosts: Sequence[str] = ("127.0.0.1", "localhost", "::1")) -> Starlette:

@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.api.call import Call, Event, Offer, Reply
+from gateway.api.call import Call, Event, Offer, Pairs, Reply
 from gateway.api.recording import Recorder
 from gateway.api.refusal import Refusal, of_fault
 from gateway.api.request import (
@@ -34,6 +34,7 @@ from gateway.api.routing import methods, route
 from gateway.api.telling import events_of, events_of_refusal
 from gateway.api.view import View
 from gateway.home import Home, now
+from gateway.smart.addresses import address_of
 from security.audit import Access, System, plain_name
 from security.errors import Fault
 from security.policy import Action, Caller
@@ -93,8 +94,8 @@ class Allowed(Protocol):
 class ViewMaker(Protocol):
     """Makes the view of one request."""
 
-    def __call__(self, caller: Caller, now: datetime, path: Mapping[str, str]) -> View:
-        """Make it; a break-glass grant is looked up for the twin that the path names."""
+    def __call__(self, caller: Caller, now: datetime, path: Mapping[str, str], parameters: Pairs = ()) -> View:
+        """Make it; a break-glass grant is looked up for the one twin that is asked about."""
         ...
 
 
@@ -137,7 +138,7 @@ class Door:
             request_id=request_id_of(request.headers, str(uuid4())),
             method=request.method,
             url=f"{request.url.path}{'?' if request.url.query else ''}{request.url.query}",
-            address=request.client.host if request.client else "unknown",
+            address=address_of(request, self._home.settings.serve.proxies, self._base) or "unknown",
             when=now(),
             headers={name: value for name, value in request.headers.items() if name != "authorization"},
         )
@@ -177,7 +178,7 @@ class Door:
             visit.form, visit.body = visit.body, b""
             pairs += pairs_of(visit.form.decode("utf-8", "replace"))
         if caller is not None:
-            visit.view = self._view(caller, visit.when, visit.path)
+            visit.view = self._view(caller, visit.when, visit.path, pairs)
         return await self._give(visit, self.call(visit, without_format(pairs)))
 
     async def _give(self, visit: _Visit, call: Call) -> Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.api import breaking_glass, operations, reading, searching, writing
 from gateway.api.auditing import Auditing
 from gateway.api.call import Offer
+from gateway.api.operations.definitions import Definitions
 from gateway.api.statement import Statement
 from gateway.home import Home
 
@@ -20,6 +21,7 @@ def offers_of(home: Home, base: str) -> tuple[Offer, ...]:
         *searching.OFFERS,
         *writing.OFFERS,
         *operations.OFFERS,
+        *Definitions((*operations.DECLARED, breaking_glass.BREAK_GLASS)).offers,
         *breaking_glass.OFFERS,
         *Auditing(home, base).offers,
     )

@@ -26,8 +26,8 @@ def serve_(*, tokens: Path, port: int = 8425, base: str = "", options: Options =
     base
         The URL under which auditors know it, for the links in answers; else that of this machine.
     """
-    from gateway.api.auditors import Auditors
     from gateway.api.audit_serving import serve_audit
+    from gateway.api.auditors import Auditors
 
     auditors = Auditors.read(tokens)
     with Home.open(load_settings(options.home), create=False) as home:

@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from gateway.home import Home
 from gateway.home import now as clock
+from gateway.smart.addresses import address_of
 from gateway.smart.assertions import claimed_client, keys_of
 from gateway.smart.authorization import NotAsked, ask
 from gateway.smart.discovery import STYLE, configuration
@@ -102,10 +103,13 @@ class _Endpoints:
         keys = signing_keys(self._store, now).public(now)
         return {"keys": keys}, f"max-age={int(PUBLISHED.total_seconds())}"
 
+    def _address(self, request: Request) -> str:
+        return address_of(request, self._home.settings.serve.proxies, self._places.base) or "unknown"
+
     async def _authorize(self, request: Request) -> Response:
         try:
             query = await _body(request) if request.method == "POST" else request.scope["query_string"]
-            if wait := self._rate.wait("authorize", _address(request)):
+            if wait := self._rate.wait("authorize", self._address(request)):
                 return _page("Too many requests came from where you are. Wait a moment.", 429, wait)
             if request.method == "POST":
                 read_form(query, request.headers.get("content-type", ""))
@@ -134,7 +138,7 @@ class _Endpoints:
 
     async def _answered(self, request: Request, path: str, decide: _Decide, now: datetime) -> Answer:
         form = read_form(await _body(request), request.headers.get("content-type", ""))
-        authorization, source = request.headers.get("authorization", ""), _address(request)
+        authorization, source = request.headers.get("authorization", ""), self._address(request)
         assertion = form.get("client_assertion", "")
         claimed = claimed_client(assertion) if assertion else form.get("client_id", "") or _user(authorization)
         if wait := self._rate.wait(claimed, source):
@@ -189,10 +193,6 @@ async def _body(request: Request) -> bytes:
         if len(found) > LARGEST:
             raise InvalidRequestError("The request is too long.")
     return found
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
 
 
 def _user(authorization: str) -> str:

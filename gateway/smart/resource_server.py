@@ -46,8 +46,11 @@ class OwnTokens:
             token, self._public(now), issuer=self._places.issuer, audience=self._places.base, now=now
         )
 
-    def roles(self, token: AccessToken, now: datetime) -> tuple[Role, ...]:
-        """Ask what may have changed since it was given, and return what its person is now. Raises `BadToken`."""
+    def person(self, token: AccessToken, now: datetime) -> tuple[tuple[Role, ...], str]:
+        """Ask what may have changed since it was given. Raises `BadToken`.
+
+        Returns the roles of its person now, and the resource that they are; neither for a program.
+        """
         store = self._store
         if any(store.registered("revoked", name, now) is not None for name in (token.id, token.grant)):
             raise BadToken("revoked")
@@ -57,11 +60,11 @@ class OwnTokens:
         if token.is_for_itself:
             if not client.backend:
                 raise BadToken("client")
-            return ()
+            return (), ""
         account = self._accounts.get(token.subject, now)
         if account is None or account.disabled or account.session != token.session or account.tenant != token.tenant:
             raise BadToken("account")
-        return account.roles
+        return account.roles, account.fhir_user
 
     def _public(self, now: datetime) -> list[PublicKey]:
         version = self._store.register_version()
@@ -121,7 +124,7 @@ class ResourceServer:
         read = known.token if known is not None else self._own.read(token, now)
         if now >= read.expires + SKEW:
             raise BadToken("expired")
-        caller = caller_of(read, self._own.roles(read, now))
+        caller = caller_of(read, *self._own.person(read, now))
         if len(self._known) >= _MOST:
             self._known.clear()
         self._known[mark] = _Known(read, caller, version)

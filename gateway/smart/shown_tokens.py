@@ -36,7 +36,7 @@ def introspect(server: TokenServer, own: OwnTokens, request: TokenAsked) -> Answ
         return Answer(403, {"error": "access_denied"})
     try:
         access = own.read(token, request.now)
-        own.roles(access, request.now)
+        own.person(access, request.now)
     except BadToken:
         return _refresh(server, client, token, request)
     return Answer(200, _told(server, access, request)) if _is_behind(client, access.tenant) else _INACTIVE

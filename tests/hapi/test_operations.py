@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.api.operations.definitions import DEFINED
+from gateway.api.breaking_glass import BREAK_GLASS
+from gateway.api.operations import DECLARED
 from gateway.home import Home
 from gateway.settings import load_settings
 from tests.gateway.api.operations.shelf import BASE, DOCTOR, Desk, caller, desk_of, person, pull
@@ -30,6 +31,9 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 def errors(server: HapiServer, resource: bytes) -> list[str]:
     issues = server.judge(resource)
     return [f"{each.place}: {each.said}" for each in issues if each.severity in ("error", "fatal")]
+
+
+DEFINED = {each.id: each for each in (*DECLARED, BREAK_GLASS)}
 
 
 @pytest.mark.parametrize("name", sorted(DEFINED))

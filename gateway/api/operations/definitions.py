@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
 
 from gateway.api.call import Call, Offer, Reply
-from gateway.api.operations.branching import COMPARE, WHAT_IF
 from gateway.api.operations.definition import Declared
-from gateway.api.operations.everything import EVERYTHING
-from gateway.api.operations.simulating import SIMULATE
-from gateway.api.operations.state import TWIN
 from gateway.api.view import not_found
 
-__all__ = ["DEFINED", "OFFERS", "definition"]
-
-DEFINED: Final[dict[str, Declared]] = {each.id: each for each in (TWIN, SIMULATE, WHAT_IF, COMPARE, EVERYTHING)}
-"""What is defined here, by id. $export is defined by the Bulk Data guide: the capability statement names it."""
+__all__ = ["Definitions"]
 
 
-async def definition(call: Call) -> Reply:
-    """Give the definition of one operation."""
-    if call.path["id"] not in DEFINED:
-        raise not_found()
-    return Reply(body=DEFINED[call.path["id"]].resource(call.base))
+class Definitions:
+    """What is defined here, by id. $export is defined by the Bulk Data guide: the capability statement names it."""
 
+    def __init__(self, declared: Iterable[Declared]) -> None:
+        self._defined = {each.id: each for each in declared}
 
-OFFERS = (
-    Offer(
-        method="GET",
-        path="/OperationDefinition/{id}",
-        interaction="read",
-        answer=definition,
-        event="none",
-        types=("OperationDefinition",),
-        everybody=True,
-    ),
-)
+    async def definition(self, call: Call) -> Reply:
+        """Give the definition of one operation."""
+        if call.path["id"] not in self._defined:
+            raise not_found()
+        return Reply(body=self._defined[call.path["id"]].resource(call.base))
+
+    @property
+    def offers(self) -> tuple[Offer, ...]:
+        """What of it is offered."""
+        return (
+            Offer(
+                method="GET",
+                path="/OperationDefinition/{id}",
+                interaction="read",
+                answer=self.definition,
+                event="none",
+                types=("OperationDefinition",),
+                everybody=True,
+            ),
+        )

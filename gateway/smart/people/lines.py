@@ -145,7 +145,11 @@ def _line(place: int, text: str, account: Account) -> Line | None:
 def _sentence(scope: Scope) -> str:
     verbs = [verb for actions, verb in _VERBS if set(actions) & set(scope.actions)]
     does = f"{', '.join(verbs[:-1])} and {verbs[-1]}" if len(verbs) > 1 else verbs[0]
-    what = "everything in the record" if scope.type == "*" else _TYPES.get(scope.type, f"{scope.type} resources")
+    what = (
+        "everything in the record, now and in future"
+        if scope.type == "*"
+        else _TYPES.get(scope.type, f"{scope.type} resources")
+    )
     about = f", only where {scope.query}" if scope.constraint else ""
     known = _CATEGORIES.get(scope.type, {})
     if len(scope.constraint) == 1 and scope.constraint[0][0] == "category" and scope.constraint[0][1] in known:

@@ -138,3 +138,27 @@ def test_the_twin_that_a_request_is_about_is_the_one_that_it_names(place):
     assert twin_asked(charts, launched, {"type": "Observation"}, [("code", "x")]) == other
     assert twin_asked(charts, launched, {"type": "Observation"}, [("patient", twin), ("patient", other)]) == ""
     assert twin_asked(charts, who(), {"type": "Observation"}, [("patient", "nonsense")]) == ""
+
+
+async def test_a_glass_opens_one_record_whatever_the_request_seems_to_be_about(place: Visited) -> None:
+    """A parameter that a search leaves out names nobody: those who are behind other glasses stay there."""
+    folder = place.home.settings.home / "consents"
+    folder.mkdir()
+    denied = [consent("deny", id=f"c{p}", patient={"reference": f"Patient/{p}"}) for p in "ab"]
+    (folder / "all.ndjson").write_text("\n".join(map(json.dumps, [*RECORDS, *denied])), "utf-8")
+    await asyncio.to_thread(lambda: asyncio.run(ingest(place.home, Folder("ward", folder, "r4"), lambda text: None)))
+    mine, other = place.twins["a"], place.twins["b"]
+    lenient = {"Prefer": "handling=lenient"}
+    async with place.caller(place.token(*ALL)) as us:
+        assert entries(await us.get(f"/Observation?patient={mine}")) == 0
+        told = {"resourceType": "Parameters", "parameter": [{"name": "reason", "valueCode": "ETREAT"}]}
+        told["parameter"].append({"name": "text", "valueString": "unconscious, no relatives"})  # type: ignore[attr-defined]
+        assert (await us.post(f"/Patient/{mine}/$break-glass", json=told)).status_code == 200
+        assert entries(await us.get(f"/Observation?patient={mine}")) == 6
+        for query in (
+            f"Patient?subject={mine}",
+            f"Patient?patient={mine}",
+            f"Observation?patient:missing=false&x={mine}",
+        ):
+            found = (await us.get(f"/{query}", headers=lenient)).json().get("entry", [])
+            assert not any(other in json.dumps(entry) for entry in found), query

@@ -11,8 +11,6 @@ import pytest
 from security.compartment import ALONE, COMPARTMENT, SHARED, TYPES
 from security.policy import ROLES
 from security.roles import EVERYTHING, LOG, NOTHING, SELF, reasons, rights_of
-from security.scopes import WORDS, Scope
-from security.wording import say_scope
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "scopes.md"
 
@@ -75,46 +73,3 @@ def test_the_roles_are_documented_as_they_are():
             named = set(re.findall(r"[A-Z]\w+", told))
             assert named <= (read if "all but" not in told else TYPES - read), role
             assert ("update" in told) is any(action == "u" for action, _ in allowed), role
-
-
-@pytest.mark.parametrize("word", sorted(WORDS))
-def test_each_word_is_told_in_a_sentence(word: str):
-    assert re.fullmatch(r"[A-Z].*\.", say_scope(word))
-
-
-@pytest.mark.parametrize("type_", sorted(TYPES | {"*"}))
-@pytest.mark.parametrize("context", ["patient", "user", "system"])
-def test_each_scope_is_told_in_a_sentence(context: str, type_: str):
-    for actions in ("r", "s", "rs", "cu", "cruds", "d"):
-        scope = Scope("patient" if context == "patient" else "user" if context == "user" else "system", type_, actions)
-        said = say_scope(scope.written)
-        assert re.fullmatch(r"(Read|Open|Search|Add|Delete)\b.*\.", said)
-        assert ("delete" in said.lower()) is ("d" in actions)
-        assert ("every patient" in said) is (context != "patient" and type_ not in SHARED)
-        assert ("your" in said) is (context == "patient" and type_ not in SHARED)
-
-
-@pytest.mark.parametrize(
-    ("scope", "said"),
-    [
-        (
-            "patient/Observation.rs?category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory",
-            "Read your laboratory results.",
-        ),
-        ("patient/Observation.read", "Read your measurements and test results."),
-        ("patient/*.rs", "Read everything in your record, now and in future."),
-        ("patient/Observation.cu", "Add and change your measurements and test results."),
-        (
-            "user/Condition.rs?category=problem-list-item,encounter-diagnosis",
-            "Read problem list and diagnoses of visits of every patient you may see.",
-        ),
-        (
-            "patient/Observation.rs?code=http://loinc.org|4548-4",
-            "Read your measurements and test results where code is http://loinc.org|4548-4.",
-        ),
-        ("patient/*.sr", ""),
-        ("email", ""),
-    ],
-)
-def test_a_scope_is_told_as_a_person_would_say_it(scope: str, said: str):
-    assert say_scope(scope) == said
