@@ -52,11 +52,8 @@ class Views:
     def __call__(self, caller: Caller, now: datetime, path: Mapping[str, str], parameters: Pairs = ()) -> View:
         """Make it. Only the one twin that path or parameters ask about, if it is one, may be behind a glass."""
         twin = twin_asked(self.charts, caller, path, parameters)
-        grants, consents = compile_grants(caller, matches), self.consents.during()
         asker = glass_of(self._home.store, caller, twin, now) if twin else caller
-        if asker is caller:
-            return View(caller, self.charts, grants, consents, now)
-        return View(asker, self.charts, grants, consents, now, twin, caller)
+        return View(asker, self.charts, compile_grants(asker, matches), self.consents.during(), now)
 
 
 def fhir_app(home: Home, base: str, hosts: Sequence[str] = ("127.0.0.1", "localhost", "::1")) -> Starlette:

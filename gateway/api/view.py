@@ -43,19 +43,13 @@ def not_found() -> Refusal:
 
 @dataclass(slots=True)
 class View:
-    """The twins and resources that a caller may see, as they are now.
-
-    Where the caller broke the glass of a twin, `broken` is that twin, and `otherwise` the caller as they are for all
-    others: a glass is about one record, whatever else a request leads to.
-    """
+    """The twins and resources that a caller may see, as they are now."""
 
     caller: Caller
     charts: Charts
     grants: Grants
     consents: Consenting
     now: datetime
-    broken: str = ""
-    otherwise: Caller | None = None
     _seen: dict[tuple[str, str, Action], tuple[Shown, ...]] = field(default_factory=dict)
     _held: dict[str, Chart | None] = field(default_factory=dict)
 
@@ -140,7 +134,7 @@ class View:
         return (
             chart is not None
             and self.grants.allows(action, type_, resource, twin)
-            and self.consents.permits_write(self._asker(twin), action, chart, type_, resource, self.now)
+            and self.consents.permits_write(self.caller, action, chart, type_, resource, self.now)
         )
 
     def _chart(self, twin: str) -> Chart | None:
@@ -164,14 +158,11 @@ class View:
         return self.charts.tenant_of(twin) == self.caller.tenant and self.grants.reaches(twin)
 
     def _all_seen(self, chart: Chart, type_: str, action: Action) -> Iterator[Shown]:
-        found, asker = chart.of_type(type_), self._asker(chart.twin)
+        found = chart.of_type(type_)
         allowed = self.grants.allows_each(action, type_, (each.body for each in found), chart.twin, chart)
         for shown, is_allowed in zip(found, allowed, strict=True):
-            if is_allowed and self.consents.permits(asker, action, chart, shown, self.now):
+            if is_allowed and self.consents.permits(self.caller, action, chart, shown, self.now):
                 yield shown
-
-    def _asker(self, twin: str) -> Caller:
-        return self.caller if self.otherwise is None or twin == self.broken else self.otherwise
 
     def _is_wide(self) -> bool:
         return any(scope.startswith(("user/", "system/")) for scope in self.caller.scopes)
@@ -179,5 +170,5 @@ class View:
     def _sees(self, chart: Chart, shown: Shown | Gone, action: Action) -> bool:
         resource: Resource = shown.body if isinstance(shown, Shown) else {"resourceType": shown.type, "id": shown.id}
         return self.grants.allows(action, shown.type, resource, shown.twin) and self.consents.permits(
-            self._asker(chart.twin), action, chart, shown, self.now
+            self.caller, action, chart, shown, self.now
         )
