@@ -55,7 +55,7 @@ class View:
 
     def renewed(self) -> View:
         """Make the view of the same caller anew, which remembers nothing: what was written since is seen."""
-        return View(self.caller, self.charts, self.grants, self.consents, self.now, self.broken, self.otherwise)
+        return View(self.caller, self.charts, self.grants, self.consents, self.now)
 
     def demand(self, action: Action, type_: str) -> None:
         """Refuse with 403 where no scope of the caller is about a type at all: that depends on no data."""
