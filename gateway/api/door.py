@@ -30,7 +30,7 @@ from gateway.api.request import (
     request_id_of,
     without_format,
 )
-from gateway.api.routing import methods, route
+from gateway.api.routing import Offers, methods, route
 from gateway.api.telling import events_of, events_of_refusal
 from gateway.api.view import View
 from gateway.home import Home, now
@@ -128,7 +128,7 @@ class Door:
     def __init__(
         self, home: Home, base: str, offers: Sequence[Offer], who: WhoAsks, view: ViewMaker, origins: Allowed
     ) -> None:
-        self._home, self._base, self.offers = home, base.rstrip("/"), tuple(offers)
+        self._home, self._base, self.offers = home, base.rstrip("/"), Offers(offers)
         self._who, self._view, self._origins = who, view, origins
         self._recorder, self._system = Recorder(home.store), home.access().system
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 from starlette.routing import compile_path
 
 from gateway.api.call import Offer
 
-__all__ = ["methods", "route"]
+__all__ = ["Offers", "methods", "route"]
 
 _WORDS: Final = {
     "type": re.compile(r"[A-Z][A-Za-z]{1,63}", re.ASCII),
@@ -37,9 +37,22 @@ def methods(path: str, offers: Sequence[Offer]) -> tuple[str, ...]:
     return tuple(sorted(found | ({"HEAD"} if "GET" in found else set())))
 
 
+class Offers(tuple[Offer, ...]):
+    """Offers in the order in which they are tried, those of as many segments together."""
+
+    @cached_property
+    def by_length(self) -> Mapping[int, Sequence[tuple[re.Pattern[str], Offer]]]:
+        """Sort them once."""
+        found: dict[int, list[tuple[re.Pattern[str], Offer]]] = {}
+        for offer in sorted(self, key=lambda each: _by_words(each.path)):
+            found.setdefault(_segments(offer.path), []).append((_compiled(offer.path), offer))
+        return found
+
+
 def _at(path: str, offers: Sequence[Offer]) -> Iterable[tuple[Offer, Mapping[str, str]]]:
-    for offer in sorted(offers, key=lambda each: _by_words(each.path)):
-        found = _compiled(offer.path).fullmatch(path)
+    known = offers if isinstance(offers, Offers) else Offers(offers)
+    for pattern, offer in known.by_length.get(_segments(path), ()):
+        found = pattern.fullmatch(path)
         if found is None:
             continue
         told = found.groupdict()
@@ -47,6 +60,10 @@ def _at(path: str, offers: Sequence[Offer]) -> Iterable[tuple[Offer, Mapping[str
             not offer.types or told.get("type", offer.types[0]) in offer.types
         ):
             yield offer, told
+
+
+def _segments(path: str) -> int:
+    return path.strip("/").count("/")
 
 
 @lru_cache(maxsize=1024)

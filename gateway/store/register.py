@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy import delete
 from sqlmodel import col, select
 
 from gateway.store.audited import Events, Work
-from gateway.store.database import faults
 from gateway.store.owners import Owners
 from gateway.store.tables import RegisterRow
 from security.vault import Place, SealingKey
@@ -25,6 +24,7 @@ __all__ = ["Register", "Registered"]
 _LARGEST: Final = 4 * 1024 * 1024
 _WATCHED: Final = frozenset({"account", "client", "revoked", "signing-key"})
 _VERSION: Final = ("version", "watched")
+_IS_THERE: Final = "SELECT 1 FROM register WHERE kind = ? AND name = ?"
 _VERSION_NOW: Final = "SELECT revision FROM register WHERE kind = 'version' AND name = 'watched'"
 
 
@@ -45,8 +45,11 @@ class Register(Owners):
 
     def registered(self, kind: str, name: str, now: datetime) -> Registered | None:
         """Open an entry; `None` where there is none, or no longer."""
+        hashed = self._hashed(kind, name)
+        if self._one(_IS_THERE, kind, hashed) is None:  # mostly
+            return None
         with self._reading() as session:
-            row = session.get(RegisterRow, (kind, self._hashed(kind, name)))
+            row = session.get(RegisterRow, (kind, hashed))
             return self._opened(row) if row is not None and _holds(row, now) else None
 
     def registered_all(self, kind: str, now: datetime) -> list[Registered]:
@@ -122,19 +125,8 @@ class Register(Owners):
         Whoever keeps something of these in memory asks at each use: another number, by whichever process, and it is
         read again. It opens nothing and takes a few microseconds.
         """
-        work: Work | None = getattr(self._here, "work", None)
-        with faults():
-            if work is not None:
-                return int(work.session.connection().exec_driver_sql(_VERSION_NOW).scalar() or 0)
-            raw: Any = self._reader.raw_connection()
-            try:
-                cursor = raw.cursor()
-                cursor.execute(_VERSION_NOW)
-                found = cursor.fetchone()
-                cursor.close()
-            finally:
-                raw.close()
-            return int(found[0]) if found else 0
+        found = self._one(_VERSION_NOW)
+        return int(found[0]) if found else 0
 
     def _watch(self, work: Work, kind: str, now: datetime) -> None:
         if kind in _WATCHED:

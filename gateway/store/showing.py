@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import bindparam, func
 from sqlmodel import col, select
 
 from gateway.store.columns import raws_of
-from gateway.store.database import faults
 from gateway.store.layers import Layer, blocks, open_layers
 from gateway.store.owners import Owners
-from gateway.store.tables import BlockRow, PatientLinkRow, RunRow, SourceKeyRow, TwinRow, TwinSourceRow
+from gateway.store.tables import BlockRow, PatientLinkRow, SourceKeyRow, TwinRow, TwinSourceRow
 from security.reidentification import Reidentify
 
 __all__ = ["Received", "Showing", "Standing"]
@@ -50,18 +49,22 @@ class Standing:
     source: str
 
 
-_TWIN: Any = bindparam("of_twin")
 _SOURCE: Any = func.coalesce(
     select(func.min(TwinSourceRow.source)).where(col(TwinSourceRow.twin) == TwinRow.id).scalar_subquery(),
     select(func.min(PatientLinkRow.source)).where(col(PatientLinkRow.twin) == TwinRow.id).scalar_subquery(),
     "",
 )
-_STANDING: Any = select(
-    TwinRow.version,
-    select(func.count()).where(col(RunRow.twin) == TwinRow.id).select_from(RunRow).scalar_subquery(),
-    select(func.max(RunRow.created)).where(col(RunRow.twin) == TwinRow.id).scalar_subquery(),
-    _SOURCE,
-).where(col(TwinRow.id) == _TWIN)
+_STANDING: Final = """
+SELECT t.version,
+    (SELECT count(*) FROM run r WHERE r.twin = t.id),
+    (SELECT max(r.created) FROM run r WHERE r.twin = t.id),
+    coalesce(
+        (SELECT min(s.source) FROM twin_source s WHERE s.twin = t.id),
+        (SELECT min(p.source) FROM patient_link p WHERE p.twin = t.id),
+        ''
+    )
+FROM twin t WHERE t.id = ?
+"""
 _NEXT: Any = (
     select(TwinRow.id, _SOURCE)
     .where(col(TwinRow.id) > bindparam("behind"))
@@ -87,12 +90,7 @@ class Showing(Owners):
 
     def chart_standing(self, twin: str) -> Standing | None:
         """Say how a twin stands; `None` for who is not there. One statement, and nothing is opened."""
-        if getattr(self._here, "work", None) is None:  # a session of its own costs a third more
-            with faults(), self._reader.connect() as connection:
-                row = connection.execute(_STANDING, {"of_twin": twin}).first()
-        else:
-            with self._reading() as session:
-                row = session.connection().execute(_STANDING, {"of_twin": twin}).first()
+        row = self._one(_STANDING, twin)
         return None if row is None else Standing(row[0], row[1], _instant(row[2]), row[3])
 
     def twins_behind(self, twin: str, at_most: int) -> list[tuple[str, str]]:

@@ -24,6 +24,7 @@ from gateway.api.search.question import Question
 from gateway.api.shown import Shown
 from gateway.api.view import View
 from mappers.search import SortValue, Test, find_parameter, local
+from mappers.shown import SHARED
 from security.compartment import in_compartment
 from security.policy import Resource
 
@@ -39,6 +40,10 @@ WHOLE: Final = 2_000
 _updated = attrgetter("updated")
 _id = attrgetter("id")
 _BY_PATIENT: Final = frozenset({"patient", "subject", "beneficiary"})
+
+
+_NOBODYS: Final = SHARED | {"Group"}
+"""Types of which there is something that belongs to no twin."""
 
 
 def _age(shown: Shown) -> float:
@@ -221,7 +226,8 @@ class Walk:
         """Walk the likely twins, "" (what is nobody's) and all the others, from the twin of a position on."""
         start = position.twin if position else ""
         if self._named is not None:
-            yield from (twin for twin in ["", *self._named] if twin >= start)
+            nobody = [""] if self._question.type in _NOBODYS else []
+            yield from (twin for twin in [*nobody, *self._named] if twin >= start)
             return
         ahead = position.ahead if position else self._likely
         if position is None or start in ahead:
