@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache, partial
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol
 from uuid import uuid4
 
 import msgspec
@@ -39,7 +39,7 @@ from security.audit import Access, System, plain_name
 from security.errors import Fault
 from security.policy import Action, Caller
 
-__all__ = ["Allowed", "Door", "Heard", "ViewMaker", "WhoAsks"]
+__all__ = ["Allowed", "Door", "ViewMaker", "WhoAsks"]
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _BODIES: Final = {FHIR_JSON, "application/json", "application/json-patch+json", _FORM, ""}
@@ -71,15 +71,6 @@ class WhoAsks(Protocol):
 
     def who(self, authorization: str, now: datetime) -> Awaitable[Caller]:
         """Return the caller; raises a `Refusal` with 401 where the token does not hold."""
-        ...
-
-
-@runtime_checkable
-class Heard(Protocol):
-    """What consents decided during a request (`gateway.api.consents.Hearing`)."""
-
-    def events(self, access: Callable[..., Access]) -> list[dict[str, Any]]:
-        """Tell the audit of it."""
         ...
 
 
@@ -188,8 +179,7 @@ class Door:
         reply = await offer.answer(call)
         access = self._access_of(visit)
         events = events_of(offer.event, reply, access)
-        if visit.view is not None and isinstance(heard := visit.view.consents, Heard):
-            events += heard.events(access)
+        events += _decided(visit, access)
         if reply.done is None:
             await self._recorder.record(events)
         else:
@@ -222,8 +212,7 @@ class Door:
             if offer is not None and not offer.everybody:
                 access = self._access_of(visit)
                 events = [*events_of_refusal(offer.event, refusal, access, visit.asked)]
-                if visit.view is not None and isinstance(heard := visit.view.consents, Heard):
-                    events += heard.events(access)  # a denial by consent is told as one (I3)
+                events += _decided(visit, access)  # a denial by consent is told as one (I3)
                 await self._recorder.record(events)
         except Fault as fault:
             refusal = of_fault(fault)
@@ -256,6 +245,12 @@ class Door:
             basis=basis,
             token=caller.token if caller else None,
         )
+
+
+def _decided(visit: _Visit, access: Callable[..., Access]) -> list[dict[str, Any]]:
+    """Tell what consents decided during a request (`gateway.api.consents.Hearing`)."""
+    tell: Callable[..., list[dict[str, Any]]] | None = getattr(visit.view and visit.view.consents, "events", None)
+    return tell(access) if tell else []
 
 
 @lru_cache(maxsize=1024)

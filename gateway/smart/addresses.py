@@ -7,6 +7,7 @@ and only as far as servers go that `[serve] proxies` names (M5).
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import ip_address
 
 from starlette.requests import Request
@@ -28,10 +29,12 @@ def address_of(request: Request, proxies: Collection[str], base: str) -> str:
     return ""
 
 
+@lru_cache(maxsize=1024)
 def _is_here(address: str) -> bool:
     return not _is_address(address) or ip_address(address).is_loopback
 
 
+@lru_cache(maxsize=1024)
 def _is_address(text: str) -> bool:
     try:
         ip_address(text)
