@@ -108,8 +108,7 @@ class Statement:
         return told
 
     def _endpoints(self) -> list[dict[str, str]]:
-        paths = {"authorize": "/auth/authorize", "token": "/auth/token", "introspect": "/auth/introspect"}
-        paths |= {"revoke": "/auth/revoke", "manage": "/auth/manage"}
+        paths = {"authorize": "/auth/authorize", "token": "/auth/token", "manage": "/auth/manage"}
         return [{"url": name, "valueUri": self._places.at(path)} for name, path in paths.items()]
 
 
