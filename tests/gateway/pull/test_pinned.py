@@ -74,7 +74,7 @@ def test_a_host_that_the_operator_named_may_be_inside(tmp_path: Path, monkeypatc
             ["172.16.0.1"],
             ["127.0.0.1"],
             ["169.254.169.254"],
-            ["0.0.0.0"],  # noqa: S104
+            ["0.0.0.0"],  # noqa: S104 - an address that is to be refused
             ["100.64.0.1"],
         ),
         *(["::1"], ["fe80::1"], ["fc00::1"], ["::ffff:10.0.0.1"], ["224.0.0.1"], ["255.255.255.255"]),

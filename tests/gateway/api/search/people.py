@@ -51,7 +51,7 @@ class Records:
     """Makes the records of one seed; the same seed makes the same."""
 
     def __init__(self, seed: int, patients: int = 8) -> None:
-        self._draw = Random(seed)  # noqa: S311
+        self._draw = Random(seed)  # noqa: S311 - the same seed makes the same
         self._prefix = f"s{seed}"
         self.people = [f"{self._prefix}-p{n}" for n in range(patients)]
         self.shared = [*self._shared()]
