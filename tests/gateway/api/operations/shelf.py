@@ -13,11 +13,13 @@ import httpx
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from gateway.api.call import Pairs
 from gateway.api.charts import StoreCharts
 from gateway.api.consents import Consents, Rules
 from gateway.api.door import Door
-from gateway.api.operations import OFFERS, bench_of
+from gateway.api.operations import DECLARED, OFFERS, bench_of
 from gateway.api.operations.bench import Bench
+from gateway.api.operations.definitions import Definitions
 from gateway.api.refusal import Refusal
 from gateway.api.view import View
 from gateway.home import Home, now
@@ -84,14 +86,20 @@ def desk_of(home: Home, callers: dict[str, Caller], charts: StoreCharts | None =
     shelf = charts or StoreCharts(home, BASE)
     consents = Consents(shelf, Rules(without="permit"))
 
-    def view(who: Caller, moment: datetime, path: Mapping[str, str]) -> View:
+    def view(who: Caller, moment: datetime, path: Mapping[str, str], parameters: Pairs = ()) -> View:
         return View(who, shelf, compile_grants(who, matches), consents.during(), moment)
 
     def standing(who: Caller, moment: datetime) -> Caller | None:
         return next((each for each in callers.values() if each.client == who.client), None)
 
     bench = bench_of(home, view, standing)
-    return Desk(home, shelf, callers, bench, Door(home, BASE, OFFERS, _Who(callers), view, _NoPages()))
+    return Desk(
+        home,
+        shelf,
+        callers,
+        bench,
+        Door(home, BASE, (*OFFERS, *Definitions(DECLARED).offers), _Who(callers), view, _NoPages()),
+    )
 
 
 def lay(folder: Path, resources: list[dict[str, Any]]) -> None:
