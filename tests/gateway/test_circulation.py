@@ -78,8 +78,9 @@ async def test_an_older_reading_leaves_more_open(tmp_path):
         fresh, old = answer_of(home, AT), answer_of(home, AT + timedelta(days=200))
     assert isinstance(fresh, Run)
     assert isinstance(old, Run)
-    widths = [told(run, "ejection-fraction")[2] - told(run, "ejection-fraction")[0] for run in (fresh, old)]
-    assert widths[1] > 1.1 * widths[0]
+    for name in ("heart-rate", "systolic-pressure"):  # in 200 days these may go further than a cuff errs
+        widths = [told(run, name)[2] - told(run, name)[0] for run in (fresh, old)]
+        assert widths[1] > 1.3 * widths[0], name
 
 
 @pytest.mark.parametrize(

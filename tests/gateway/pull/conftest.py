@@ -114,7 +114,9 @@ def serving(app: Any, host: str = "127.0.0.1", **settings: Any) -> Iterator[str]
     # With the protocol left out, asyncio does not set TCP_NODELAY, and each answer takes 40 ms.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind((host, 0))
-        config = uvicorn.Config(app, lifespan="off", log_level="critical", ws="none", date_header=False, **settings)
+        config = uvicorn.Config(
+            app, lifespan="off", log_level="critical", ws="none", date_header=False, http="h11", **settings
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

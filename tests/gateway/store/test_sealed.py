@@ -51,6 +51,7 @@ PLAIN_COLUMNS = {
     "erasure": {"twin", "id", "begun", "state", "owners", "told", "number", "receipt"},
     "erased_name": {"twin"},
     "key_copy": {"id", "made"},
+    "register": {"kind", "name", "revision", "since", "until"},
     "pull": {"id", "source", "started", "finished", "state", "pages", "mapped", "fhir_version"},
     "page": {"pull", "number", "mapped"},
     "twin": {"id", "created", "updated", "version"},
