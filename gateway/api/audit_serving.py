@@ -23,7 +23,7 @@ _HOST: Final = "127.0.0.1"
 
 def serve_audit(home: Home, auditors: Auditors, port: int, base: str, tell: Callable[[str], None]) -> None:
     """Serve until Ctrl-C, on the loopback address, and tell the base URL; port 0 takes a free one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((_HOST, port))

@@ -8,8 +8,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -38,16 +38,19 @@ def serve_api(settings: Settings, host: str, port: int, workers: int, tell: Call
             "Tokens and patient data do not go over a network in the clear.",
             hint="Put a server with TLS in front, and say its address: base_url in [serve]; see docs/serve.md.",
         )
-    if workers > 1 and not hasattr(os, "fork"):
-        raise Misuse("Several workers need a system that can fork.", hint="Leave --workers out.")
-    with _bound(host, port) as listening:
-        url = told or f"http://{'127.0.0.1' if host == '::1' else host}:{listening.getsockname()[1]}"
+    if workers > 1 and not (hasattr(os, "fork") and hasattr(socket, "SO_REUSEPORT")):
+        raise Misuse("Several workers need a system that can fork and share a port.", hint="Leave --workers out.")
+    with ExitStack() as opened:
+        doors = [opened.enter_context(_bound(host, port, workers > 1))]
+        port = doors[0].getsockname()[1]
+        doors += [opened.enter_context(_bound(host, port, True)) for _ in range(workers - 1)]
+        url = told or f"http://{f'[{host}]' if ':' in host else host}:{port}"
         with Home.open(settings, create=False):  # what is wrong with it is told once, here
             pass
         if workers == 1:
-            _serve(settings, listening, url, lambda: tell(url + API_PATH))
+            _serve(settings, doors[0], url, lambda: tell(url + API_PATH))
             return 0
-        return _together(settings, listening, url, workers, tell)
+        return _together(settings, doors, url, tell)
 
 
 def _serve(settings: Settings, listening: socket.socket, url: str, ready: Callable[[], None]) -> None:
@@ -69,35 +72,39 @@ def _serve(settings: Settings, listening: socket.socket, url: str, ready: Callab
             asyncio.run(uvicorn.Server(config).serve([listening]))
 
 
-def _together(settings: Settings, listening: socket.socket, url: str, workers: int, tell: Callable[[str], None]) -> int:
-    """Run several processes at one port; one that dies is replaced, until all are to end."""
+def _together(settings: Settings, doors: Sequence[socket.socket], url: str, tell: Callable[[str], None]) -> int:
+    """Run a process for each door, all at one port; one that dies is replaced, until all are to end.
+
+    Each has a door of its own, between which the system shares out who comes: of several at one door, the first to wake
+    takes all who wait.
+    """
     ended = False
 
     def end(*_: object) -> None:
         nonlocal ended
         ended = True
-        for child in children:
+        for child in [*children]:
             with suppress(ProcessLookupError):
                 os.kill(child, signal.SIGTERM)
 
-    children: set[int] = set()
+    children: dict[int, socket.socket] = {}
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, end)
-    for _ in range(workers):
-        children.add(_forked(settings, listening, url))
+    for door in doors:
+        children[_forked(settings, door, url)] = door
     tell(url + API_PATH)
     while children:
         try:
             child, status = os.wait()
         except InterruptedError:
             continue
-        children.discard(child)
+        door = children.pop(child)
         if not ended:
             if os.waitstatus_to_exitcode(status) == 2:  # it could not open its home: another one could not either
                 end()
                 continue
             time.sleep(0.5)
-            children.add(_forked(settings, listening, url))
+            children[_forked(settings, door, url)] = door
     return 0
 
 
@@ -118,11 +125,13 @@ def _forked(settings: Settings, listening: socket.socket, url: str) -> int:
         os._exit(status)
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int, shared: bool) -> socket.socket:
     kind = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(kind, socket.SOCK_STREAM)
+    bound = socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio leaves Nagle on: 40 ms
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind((host, port))
         bound.listen(_BACKLOG)  # from here on connections are taken: what is told may be used
     except OSError as error:

@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
@@ -21,6 +22,7 @@ from security.errors import BadSettings, Fault, Sealed, StoreFull
 __all__ = ["BUSY", "fault_of", "growing", "open_file"]
 
 _PATIENCE_SECONDS = 30  # how long a write waits for another process
+_LOOK_SECONDS = 0.0005  # between two looks whether its turn has come
 _PAGE_BYTES = 4096
 _WRITES = "fhirtwin_writes"
 
@@ -74,8 +76,10 @@ def open_file(path: Path, *, quota_bytes: int | None = None) -> tuple[Engine, En
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if connection.get_execution_options().get(_WRITES, False):
+            _take_turn(connection)
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine, engine.execution_options(**{_WRITES: True})
 
@@ -109,6 +113,28 @@ def growing(tables: Mapping[str, str]) -> Iterator[str]:
         }
         for name, when in rules.items():
             yield f"CREATE TRIGGER {name} {when} BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END"
+
+
+def _take_turn(connection: Connection) -> None:
+    """Begin to write as soon as no other process does.
+
+    SQLite itself looks again after up to a tenth of a second, so that of two that write all the time one waits long.
+    """
+    driver: Any = connection.connection.driver_connection
+    until = time.monotonic() + _PATIENCE_SECONDS
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(_LOOK_SECONDS)
+            else:
+                return
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={_PATIENCE_SECONDS * 1000}")
 
 
 def fault_of(cause: BaseException | None, detail: object) -> Fault | None:

@@ -77,7 +77,7 @@ async def listen(
         server_header=False,
         timeout_graceful_shutdown=_FAREWELL_SECONDS,
     )
-    with socket.socket() as door:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as door:
         here = f"http://{_HOST}:{_bind(door, port)}"
         for name, stream in streams.items():
             where = f" {here}/streams/{name}" if stream.kind == "post" else ""

@@ -107,7 +107,7 @@ def serve_twin(
     )
 
     async def serve() -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as bound:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 bound.bind((_HOST, port))
