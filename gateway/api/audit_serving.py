@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -14,7 +13,7 @@ import uvicorn
 from gateway.api.audit_app import audit_app
 from gateway.api.auditors import Auditors
 from gateway.home import Home
-from security.errors import BadSettings
+from gateway.listening_socket import listening_socket
 
 __all__ = ["serve_audit"]
 
@@ -23,12 +22,7 @@ _HOST: Final = "127.0.0.1"
 
 def serve_audit(home: Home, auditors: Auditors, port: int, base: str, tell: Callable[[str], None]) -> None:
     """Serve until Ctrl-C, on the loopback address, and tell the base URL; port 0 takes a free one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as bound:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((_HOST, port))
-        except OSError as error:
-            raise BadSettings(f"Port {port} cannot be had: {error.strerror}.", hint="Take another.") from error
+    with listening_socket(_HOST, port) as bound:
         url = base.rstrip("/") or f"http://{_HOST}:{bound.getsockname()[1]}"
         hosts = (_HOST, "localhost", urlsplit(url).hostname or _HOST)
         config = uvicorn.Config(

@@ -17,8 +17,9 @@ import uvicorn
 
 from gateway.api.app import API_PATH, fhir_app
 from gateway.home import Home
+from gateway.listening_socket import listening_socket
 from gateway.settings import Settings
-from security.errors import BadSettings, Misuse
+from security.errors import Misuse
 
 __all__ = ["serve_api"]
 
@@ -41,9 +42,9 @@ def serve_api(settings: Settings, host: str, port: int, workers: int, tell: Call
     if workers > 1 and not (hasattr(os, "fork") and hasattr(socket, "SO_REUSEPORT")):
         raise Misuse("Several workers need a system that can fork and share a port.", hint="Leave --workers out.")
     with ExitStack() as opened:
-        doors = [opened.enter_context(_bound(host, port, workers > 1))]
+        doors = [opened.enter_context(listening_socket(host, port, shared=workers > 1))]
         port = doors[0].getsockname()[1]
-        doors += [opened.enter_context(_bound(host, port, True)) for _ in range(workers - 1)]
+        doors += [opened.enter_context(listening_socket(host, port, shared=True)) for _ in range(workers - 1)]
         url = told or f"http://{f'[{host}]' if ':' in host else host}:{port}"
         with Home.open(settings, create=False):  # what is wrong with it is told once, here
             pass
@@ -123,18 +124,3 @@ def _forked(settings: Settings, listening: socket.socket, url: str) -> int:
         status = 1
     finally:
         os._exit(status)
-
-
-def _bound(host: str, port: int, shared: bool) -> socket.socket:
-    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio leaves Nagle on: 40 ms
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.bind((host, port))
-        bound.listen(_BACKLOG)  # from here on connections are taken: what is told may be used
-    except OSError as error:
-        bound.close()
-        raise BadSettings(f"Port {port} cannot be had: {error.strerror}.", hint="Take another.") from error
-    return bound

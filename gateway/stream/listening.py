@@ -6,7 +6,6 @@ import asyncio
 import hmac
 import os
 import secrets
-import socket
 import stat
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.events import Hub
 from gateway.home import Home
+from gateway.listening_socket import listening_socket
 from gateway.published_keys import PATH, has_keys, jwks_route
 from gateway.settings import StreamSettings
 from gateway.stream.inbox import Inbox
@@ -29,7 +29,7 @@ from gateway.stream.subscribed import Subscribed
 from gateway.stream.told import Tell
 from gateway.stream.watched import WatchedFolder, watch_folder
 from gateway.web.stream import events_route
-from security.errors import BadSettings, Fault, Misuse
+from security.errors import BadSettings, Fault
 
 __all__ = ["EVENTS_KEY", "drain", "listen"]
 
@@ -77,8 +77,8 @@ async def listen(
         server_header=False,
         timeout_graceful_shutdown=_FAREWELL_SECONDS,
     )
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as door:
-        here = f"http://{_HOST}:{_bind(door, port)}"
+    with listening_socket(_HOST, port) as door:  # what is told may be used: who comes at once waits
+        here = f"http://{_HOST}:{door.getsockname()[1]}"
         for name, stream in streams.items():
             where = f" {here}/streams/{name}" if stream.kind == "post" else ""
             tell("begins", f"{name}: {stream.kind}{where}", {"stream": name, "kind": stream.kind})
@@ -174,16 +174,6 @@ async def _heartbeat(inbox: Inbox, tell: Tell) -> None:
     while True:
         await asyncio.sleep(_HEARTBEAT_SECONDS)
         tell("alive", f"listening; {inbox.waiting} deliveries wait", counts_of(inbox))
-
-
-def _bind(door: socket.socket, port: int) -> int:
-    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        door.bind((_HOST, port))
-        door.listen()  # where it can be reached is told before the server runs: who comes at once waits
-    except OSError as error:
-        raise Misuse("The port is taken, or may not be used.", hint="Say another --port.", detail=error) from error
-    return int(door.getsockname()[1])
 
 
 def _events_key(home: Home) -> bytes:

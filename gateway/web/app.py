@@ -20,11 +20,11 @@ from starlette.routing import Route
 
 from gateway.events import Hub
 from gateway.home import Home
+from gateway.listening_socket import listening_socket
 from gateway.web.behind import Behind
 from gateway.web.live import Watcher
 from gateway.web.pages import SAFE, Pages
 from gateway.web.stream import events_route
-from security.errors import BadSettings
 
 __all__ = ["serve_twin", "web_app"]
 
@@ -107,12 +107,7 @@ def serve_twin(
     )
 
     async def serve() -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as bound:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                bound.bind((_HOST, port))
-            except OSError as error:
-                raise BadSettings(f"Port {port} cannot be had: {error.strerror}.", hint="Take another.") from error
+        with listening_socket(_HOST, port) as bound:
             tell(f"http://{_HOST}:{bound.getsockname()[1]}/enter?key={key}&twin={twin}")
             also = [asyncio.create_task(each) for each in (watcher.run(), *([beside()] if beside else ()))]
             try:
