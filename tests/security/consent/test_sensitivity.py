@@ -12,7 +12,7 @@ from security.rows import read_rows
 from security.sensitivity import CLASSES, classes_denied_by, classes_permitted_by, labels_of
 from tests.security.consent.saying import ACT, ICD, LEVEL, concept
 
-CORE = Path(__file__).parents[4] / "shared" / "data" / "igs" / "hl7.fhir.r4.core-4.0.1-from-hapi.tgz"
+CORE = "igs/hl7.fhir.r4.core-4.0.1-from-hapi.tgz"
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,8 @@ def test_a_permission_is_about_no_more_than_a_denial():
         assert label in classes_permitted_by(label) <= classes_denied_by(label)
 
 
-@pytest.mark.skipif(not CORE.exists(), reason="HL7's own package is not here")
-def test_the_classes_are_hl7s_own():
-    with tarfile.open(CORE) as package:
+def test_the_classes_are_hl7s_own(shared_data: Path):
+    with tarfile.open(shared_data / CORE) as package:
         file = package.extractfile("package/CodeSystem-v3-ActCode.json")
         assert file is not None
         system = json.load(file)
@@ -115,11 +114,10 @@ def test_the_classes_are_hl7s_own():
     assert CLASSES - known <= {"42CFRPart2"}
 
 
-@pytest.mark.skipif(not CORE.exists(), reason="HL7's own package is not here")
-def test_the_purposes_are_hl7s_own():
+def test_the_purposes_are_hl7s_own(shared_data: Path):
     from security.purposes import PARENTS, PURPOSES
 
-    with tarfile.open(CORE) as package:
+    with tarfile.open(shared_data / CORE) as package:
         file = package.extractfile("package/CodeSystem-v3-ActReason.json")
         assert file is not None
         system = json.load(file)

@@ -23,8 +23,9 @@ def examples() -> str:
     return textwrap.dedent(blocks)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
 def test_the_examples_run(tmp_path: Path) -> None:
+    if shutil.which("curl") is None and not os.environ.get("CI"):
+        pytest.skip("curl is not on this machine")
     with served(tmp_path) as there:
         told = {"BASE": there.base, "TOKEN": token_of(there, "user/*.cruds"), "PATIENT": next(iter(there.patients))}
         ran = subprocess.run(
