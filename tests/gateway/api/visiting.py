@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from gateway.api.app import fhir_app
+from gateway.api.app import Views, fhir_app
 from gateway.api.charts import StoreCharts
+from gateway.api.view import View
 from gateway.home import Home, now
 from gateway.ingest import ingest
 from gateway.pull.folder import Folder
@@ -24,6 +26,8 @@ from gateway.smart.issuing import token_response
 from gateway.smart.places import Places
 from gateway.smart.registration import Clients
 from gateway.smart.values import Account, Client
+from security.audit import TokenUse
+from security.policy import Caller, Role
 
 BASE = "http://127.0.0.1/fhir"
 LOINC = "http://loinc.org"
@@ -87,6 +91,18 @@ class Visited:
         shown = {"Authorization": f"Bearer {token}"} if token else {}
         transport = httpx.ASGITransport(fhir_app(self.home, BASE))
         return httpx.AsyncClient(transport=transport, base_url=BASE, headers={**shown, **headers})
+
+    def views(self) -> Callable[[Caller], View]:
+        """What makes the view of a caller, as the server makes it."""
+        views = Views(self.home, BASE)
+        return lambda caller: views(caller, now(), {})
+
+    def person(self, **told: Any) -> Caller:
+        """A clinician as the resource server tells them."""
+        roles: frozenset[Role] = frozenset({"clinician"})
+        what = {"client": "app", "user": "ana", "roles": roles, "scopes": ("user/*.cruds",), **told}
+        token = TokenUse("urn:ietf:params:oauth:jti:visit")
+        return Caller(token=token, expires=now() + timedelta(hours=1), **what)
 
     def newest(self, limit: int = 1) -> list[dict[str, Any]]:
         """The newest audit events."""
