@@ -1,4 +1,4 @@
-"""FHIR over HTTP, for others: for now the audit log, for auditors' systems (IHE ITI-81)."""
+"""FHIR over HTTP, for others: the twins behind their one door, and the audit log by itself (IHE ITI-81)."""
 
 from gateway.api.audit_app import audit_app
 from gateway.api.auditors import Auditors

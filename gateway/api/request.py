@@ -12,7 +12,7 @@ from starlette.requests import Request
 from gateway.api.call import Pairs
 from gateway.api.refusal import Refusal
 
-__all__ = ["FHIR_JSON", "Asked", "body_of", "demand_json", "pairs_of", "parts_of_prefer", "request_id_of"]
+__all__ = ["FHIR_JSON", "body_of", "demand_json", "pairs_of", "parts_of_prefer", "request_id_of"]
 
 FHIR_JSON: Final = "application/fhir+json"
 LARGEST_BODY: Final = 16 * 1024 * 1024
@@ -25,9 +25,6 @@ _JSON: Final = {"*/*", "application/*", "application/json", FHIR_JSON, "applicat
 _FORMATS: Final = {"json", "application/json", FHIR_JSON, "application/fhir json"}
 _PAGES: Final = {"text/html", "text/*"}  # what a browser asks for when a person types an address
 _LINES: Final = {"application/fhir+ndjson", "application/ndjson", "application/x-ndjson"}
-
-Asked = bytes
-"""The line of a request with its form behind it, as the audit keeps it: never Authorization, never a resource."""
 
 
 def request_id_of(headers: Mapping[str, str], drawn: str) -> str:

@@ -16,8 +16,11 @@ from gateway.home import now as clock
 from gateway.smart.clients import find_client
 from gateway.smart.granted import ACCESS, CODE, OFFLINE, ONLINE, Code, Granted, new_id
 from gateway.smart.values import Account, Pending
+from security.audit import signed_token
 from security.errors import Misuse
+from security.grants import usable
 from security.narrowing import narrow
+from security.policy import Caller
 
 __all__ = ["approve", "deny", "find_pending", "redirect", "within"]
 
@@ -89,6 +92,7 @@ def _granted(
         raise Misuse("These scopes are about one patient, and none was chosen.")
     if "fhirUser" in allowed and not account.fhir_user:
         raise Misuse("This person is no resource, so that the app cannot be told which.")
+    allowed = _within_policy(allowed, pending, account, patient, now)
     offline, online = "offline_access" in allowed, "online_access" in allowed
     return Granted(
         id=new_id(),
@@ -107,6 +111,27 @@ def _granted(
         since=now,
         refresh=now + OFFLINE if offline else now + ONLINE if online else None,
     )
+
+
+def _within_policy(
+    allowed: tuple[str, ...], pending: Pending, account: Account, patient: str, now: datetime
+) -> tuple[str, ...]:
+    """Leave out the scopes by which this person could have nothing, whatever a patient consents to (A9)."""
+    asker = Caller(
+        client=pending.client,
+        user=account.name,
+        fhir_user=account.fhir_user,
+        roles=frozenset(account.roles),
+        tenant=account.tenant,
+        patient=patient,
+        scopes=allowed,
+        token=signed_token(pending.id),
+        expires=now,
+    )
+    kept = usable(asker)
+    if not kept:
+        raise Misuse("Nothing of what was asked for is for this person to give.")
+    return kept
 
 
 _CONTEXT = ("intent", "need_patient_banner", "fhirContext")

@@ -119,6 +119,20 @@ def test_who_is_no_resource_gives_no_app_its_name(server: Server) -> None:
         server.agree(server.authorize(App()), account=nobody)
 
 
+def test_a_token_lists_no_scope_by_which_its_person_could_have_nothing(server: Server) -> None:
+    """A9: what was asked for, within what is registered, within policy."""
+    from security.errors import Misuse
+
+    odd = server.enrol(name="odd", roles=("auditor",))
+    asked = "launch/patient patient/Consent.rs patient/Observation.rs patient/*.cud"
+    app = App()
+    where = server.agree(server.authorize(app, scope=asked), account=odd)
+    told = server.redeem(app, query(where)["code"]).json()
+    assert told["scope"] == "launch/patient patient/Consent.rs"
+    with pytest.raises(Misuse, match="for this person"):
+        server.agree(server.authorize(App(), scope="patient/Observation.rs"), account=odd)
+
+
 def test_nobody_gives_more_than_was_asked(server: Server) -> None:
     from security.errors import Misuse
 
