@@ -13,6 +13,7 @@ import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from gateway.approval_settings import ApprovalSettings
 from gateway.keys_settings import KEY_PATHS, KeysSettings
 from gateway.serve_settings import ServeSettings
 from gateway.source_settings import SourceSettings
@@ -207,6 +208,8 @@ class Settings(BaseSettings):
         Where the data is, if not in a file of the home.
     serve
         How the API is known, and what it lets in.
+    approval
+        Who agrees to what before it is written to an EHR, and what becomes there of results that no longer stand.
     """
 
     model_config = SettingsConfigDict(
@@ -224,6 +227,7 @@ class Settings(BaseSettings):
     audit: AuditSettings = AuditSettings()
     store: StoreSettings = StoreSettings()
     serve: ServeSettings = ServeSettings()
+    approval: ApprovalSettings = ApprovalSettings()
 
     @model_validator(mode="after")
     def _streams_have_sources(self) -> Settings:

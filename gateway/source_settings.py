@@ -81,6 +81,14 @@ class SourceSettings(BaseModel):
     guide
         The guide in whose shape results are written: "auto" is what the server's statement says it supports; "us-core"
         (6.1) whether or not it says so; "none".
+    settle_s
+        How many seconds after an answer that was lost what we sent must be found by a search, if it was done; only then
+        is it sent again.
+    give_up_h
+        For how many hours a delivery is tried before it is laid aside for a person.
+    read_back
+        Which deliveries are read back and compared with what was sent: the "first" of each shape and a few later,
+        "always", "never".
     organization
         Reference to the server's Organization on whose behalf results are written ("Organization/12"); without one no
         Provenance can conform to US Core.
@@ -129,6 +137,9 @@ class SourceSettings(BaseModel):
     tenant: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
     users_file: Path | None = None
     guide: Literal["auto", "us-core", "none"] = "auto"
+    settle_s: Annotated[float, Field(ge=0, le=86_400)] = 30
+    give_up_h: Annotated[float, Field(gt=0, le=8760)] = 72
+    read_back: Literal["first", "always", "never"] = "first"
     organization: Annotated[str, Field(pattern=r"^(Organization/[A-Za-z0-9.\-]{1,64})?$")] = ""
 
     @model_validator(mode="after")

@@ -38,6 +38,8 @@ _store = App(name="store", help="See where the data is kept, and set its Postgre
 _user = App(name="user", help="Say who may log in, to allow apps what they ask for and to open them on a patient.")
 _client = App(name="client", help="Say which apps and programs may ask for access, and for what.")
 _consent = App(name="consent", help="See what a patient's consents say, and why they let somebody in or keep them out.")
+_proposals = App(name="proposals", help="See what results would tell an EHR, and agree to it or decline.")
+_outbox = App(name="outbox", help="See what is on its way to EHRs, what did not arrive and why, and try it again.")
 _hostile = App(name="hostile", help="Play an EHR that goes wrong, to try a FHIR client on: ours or yours.")
 
 
@@ -77,6 +79,8 @@ for _name in (
     "glycaemia",
     "propose",
     "send",
+    "deliver",
+    "lineage",
     "serve",
     "export",
     "erase",
@@ -136,7 +140,16 @@ for _name in ("rotate", "disable", "enable", "remove"):
     _register(_client, _name, "client_change")
 for _name in ("list", "show", "test"):
     _register(_consent, _name, "consent")
+for _name in ("list", "show"):
+    _register(_proposals, _name, "proposals")
+    _register(_outbox, _name, "outbox")
+for _name in ("approve", "decline"):
+    _register(_proposals, _name, "proposals_decide")
+for _name in ("retry", "drop"):
+    _register(_outbox, _name, "outbox_change")
 app.command(_consent)
+app.command(_proposals)
+app.command(_outbox)
 app.command(_audit)
 app.command(_certificates)
 app.command(_codes)

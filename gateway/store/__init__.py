@@ -3,6 +3,7 @@
 from gateway.store.backing import Copy, copy_file, inspect_copy
 from gateway.store.blocks import Ends
 from gateway.store.contents import name_of
+from gateway.store.delivery import ARRIVED, ON_ITS_WAY, Attempt, Delivery, DeliveryState, Landed
 from gateway.store.erasing import Erasure, Relatives
 from gateway.store.guarding import Guard, GuardKind
 from gateway.store.identities import Decision, Identity, Linked
@@ -11,8 +12,6 @@ from gateway.store.store import Store
 from gateway.store.values import (
     AuditEntry,
     Changes,
-    Delivery,
-    DeliveryState,
     ListedRefusal,
     Pull,
     PullState,
@@ -27,6 +26,9 @@ from gateway.store.values import (
 )
 
 __all__ = [
+    "ARRIVED",
+    "ON_ITS_WAY",
+    "Attempt",
     "AuditEntry",
     "Changes",
     "Copy",
@@ -38,6 +40,7 @@ __all__ = [
     "Guard",
     "GuardKind",
     "Identity",
+    "Landed",
     "Linked",
     "ListedRefusal",
     "Pull",

@@ -37,6 +37,7 @@ from gateway.store.tables import (
     ErasureRow,
     GuardRow,
     IdentityRow,
+    LandedRow,
     LikenessRow,
     OutboxRow,
     PageRow,
@@ -57,7 +58,7 @@ from security.vault import Place
 __all__ = ["Erasing", "Erasure", "Relatives"]
 
 _OF_TWINS: tuple[Any, ...] = (  # in an order that foreign keys allow
-    *(AttentionRow, StateRow, OutboxRow, RunRow, PersonRow, PersonTokenRow, LikenessRow),
+    *(AttentionRow, StateRow, LandedRow, OutboxRow, RunRow, PersonRow, PersonTokenRow, LikenessRow),
     *(PatientLinkRow, TwinSourceRow, BlockRow, GuardRow),
 )
 _COUNTED: dict[Any, str] = {

@@ -21,7 +21,7 @@ from gateway.store.identities import Identities
 from gateway.store.key_table import KeyTable
 from gateway.store.moving_keys import move_keys
 from gateway.store.noting import Noting
-from gateway.store.outbox import Outbox
+from gateway.store.sending import Sending
 from gateway.store.parcels import Parcels
 from gateway.store.register import Register
 from gateway.store.remapping import Remapping
@@ -50,7 +50,7 @@ class Store(
     Identities,
     Runs,
     States,
-    Outbox,
+    Sending,
     Register,
     Parcels,
     Showing,
@@ -62,7 +62,7 @@ class Store(
 
     Its parts: `pulls` and `blocks` write what is asked of EHRs, `lanes` what comes by itself, `people`, `merging`,
     `enrolling` and `identities` know who it is about, `history` reads it, `retracting` ends it, `remapping` understands
-    it anew, `runs`, `states` and `outbox` keep what we make of it, `guarding` and `erasing` say what is not to be done
+    it anew, `runs`, `states` and `outbox` keep what we make of it and `sending` sends it, `guarding` and `erasing` say what is not to be done
     with it and end it for good, `register` keeps who may use the API, `parcels` seals what waits to be fetched,
     `audited` records it all. A write takes the events that describe it, and is durable together with them when its
     method returns.
@@ -185,6 +185,8 @@ def _bring_up(connection: Connection) -> None:
         there = {column["name"] for column in inspect(connection).get_columns(table)}
         for name in columns.keys() - there:
             connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
+        for index in SQLModel.metadata.tables[table].indexes:
+            index.create(connection, checkfirst=True)
     if inspect(connection).has_table(_ARRIVAL):
         rows = connection.execute(text(f"SELECT source, key FROM {_ARRIVAL}")).all()  # noqa: S608 - a name of ours
         if rows:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, Dialect, Integer, LargeBinary, String
+from sqlalchemy import BigInteger, Dialect, Index, Integer, LargeBinary, String
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
@@ -36,6 +36,7 @@ __all__ = [
     "KeyCopyRow",
     "LikenessRow",
     "MetaRow",
+    "LandedRow",
     "OutboxRow",
     "PageRow",
     "PatientLinkRow",
@@ -51,7 +52,7 @@ __all__ = [
     "TwinSourceRow",
 ]
 
-SCHEMA = 7
+SCHEMA = 8
 """Version of these tables; a store with a higher one was written by a newer fhirtwin.
 
 1: the first. 2: adds tables only (`state`, `arrival`, `stream_memo`, `attention`), so that a store of 1 becomes one of
@@ -61,13 +62,21 @@ columns of `patient_link`, which may be empty. 5: blocks in columns (gateway.sto
 cannot read; adds the tables `likeness` and `identity`. 6: wrapped keys stand in a file of their own
 (gateway.store.key_table), and no longer in `twin` and `source_key`; adds the tables `guard`, `erasure`, `erased_name`
 and `key_copy`, and `source_key.generation`, which may be empty; `audit_node`, filled from an older store's events, and
-`audit_cosignature`. 7: adds the table `register`.
+`audit_cosignature`. 7: adds the table `register`. 8: adds columns of `outbox`, which may be empty, and the table `landed`:
+a delivery waits for an agreement, is leased by who sends it, and is known by what it became at the EHR.
 """
 
 COLUMNS = {
     "block": {"first": "INTEGER", "begun": "VARCHAR(27)"},
     "patient_link": {"ended": "BOOLEAN", "before": "VARCHAR"},
     "source_key": {"generation": "INTEGER"},
+    "outbox": {
+        **dict.fromkeys(("model", "kind", "reason", "replaces", "holder"), "VARCHAR"),
+        **dict.fromkeys(("not_before", "lease_until", "left"), "VARCHAR(27)"),
+        **dict.fromkeys(("content", "decision", "landed"), "BLOB"),
+        "position": "INTEGER",
+        "unsure": "BOOLEAN",
+    },
 }
 """What an older store's tables are given, by table: columns and their types."""
 
@@ -290,9 +299,19 @@ class StateRow(SQLModel, table=True):
 
 
 class OutboxRow(SQLModel, table=True):
-    """One delivery on its way to a source; its id is derived from what is delivered."""
+    """One proposal, and its delivery to a source; its id is derived from what is delivered.
+
+    `position` gives the order in which things were agreed to or proposed; `replaces` names the delivery that this one
+    changes or takes the place of. `holder` has it until `lease_until`, and nobody takes it up before `not_before`;
+    `left` is when something of it left last, and `unsure` says that nobody knows whether that was done. `reason` is a
+    code of ours (docs/write-back.md). What an older release wrote has none of these.
+    """
 
     __tablename__: ClassVar[str] = "outbox"
+    __table_args__: ClassVar[tuple[Index, ...]] = (
+        Index("outbox_of_patient", "source", "twin", "state", "position"),
+        Index("outbox_by_state", "state", "position"),
+    )
 
     id: str = Field(primary_key=True)
     twin: str = Field(foreign_key="twin.id", index=True)
@@ -303,8 +322,32 @@ class OutboxRow(SQLModel, table=True):
     state: str
     attempts: int
     last_status: int | None = None
+    model: str | None = None
+    kind: str | None = None
+    position: int | None = None
+    replaces: str | None = None
+    reason: str | None = None
+    not_before: datetime | None = Field(default=None, sa_type=Instant)
+    holder: str | None = None
+    lease_until: datetime | None = Field(default=None, sa_type=Instant)
+    left: datetime | None = Field(default=None, sa_type=Instant)
+    unsure: bool | None = None
     bundle: bytes = Field(sa_type=LargeBinary)
     reply: bytes | None = Field(default=None, sa_type=LargeBinary)
+    content: bytes | None = Field(default=None, sa_type=LargeBinary)
+    decision: bytes | None = Field(default=None, sa_type=LargeBinary)
+    landed: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+class LandedRow(SQLModel, table=True):
+    """By what a resource that we wrote is found: `name` is a keyed hash of its address at a source, or of its UUID."""
+
+    __tablename__: ClassVar[str] = "landed"
+
+    source: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    twin: str = Field(foreign_key="twin.id", index=True)
+    delivery: str = Field(foreign_key="outbox.id", index=True)
 
 
 class ArrivalRow(SQLModel, table=True):

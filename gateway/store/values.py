@@ -20,8 +20,6 @@ __all__ = [
     "AnyResource",
     "AuditEntry",
     "Changes",
-    "Delivery",
-    "DeliveryState",
     "FilledResource",
     "ListedRefusal",
     "Pull",
@@ -38,7 +36,6 @@ __all__ = [
 ]
 
 PullState = Literal["fetching", "mapping", "done", "failed", "listening"]
-DeliveryState = Literal["proposed", "sending", "sent", "failed"]
 StateKind = Literal["track", "skill", "warnings", "ensemble"]
 
 _fingerprint = msgspec.msgpack.Encoder()
@@ -291,26 +288,6 @@ class SavedState:
     updated: datetime
     twin_version: int
     content: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One proposal on its way: `bundle` is what goes out, `reply` what the server said last.
-
-    "sending" without anybody who sends means that we were stopped in between: ask the server before sending again.
-    """
-
-    id: str
-    twin: str
-    source: str
-    run: str
-    created: datetime
-    updated: datetime
-    state: DeliveryState
-    attempts: int
-    last_status: int | None
-    bundle: bytes
-    reply: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mappers.outbound.attention import Form, choose_form
 from mappers.outbound.gate import check
+from mappers.outbound.ladder import StepDown
 from mappers.outbound.names import device_uuid, result_uuid
 from mappers.outbound.render import render, to_json
 from mappers.outbound.result import Attention, Result, ResultInput, ResultOutput
@@ -14,6 +15,7 @@ __all__ = [
     "Result",
     "ResultInput",
     "ResultOutput",
+    "StepDown",
     "check",
     "choose_form",
     "device_uuid",

@@ -42,6 +42,8 @@ def render(
     with_risks: bool = True,
     profiles: Collection[str] = (),
     organization: str = "",
+    takes: Collection[str] | None = None,
+    revises: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return a transaction with the model's Device, the results and their Provenance, each created unless it is there.
 
@@ -58,6 +60,10 @@ def render(
     profiles, organization
         The profiles that the EHR says it supports, without a version, and the Organization in it for which we write
         (`mappers.outbound.us_core`). They are US Core's, which is written in R4; other versions claim none.
+    takes
+        The types that the EHR takes; `None` where nobody knows: then all.
+    revises
+        References to older results of ours at the same EHR in whose place this one comes ("Observation/9").
 
     It has been checked (see `check`). References between its entries are urn:uuid and are resolved by the server.
     Raises `ValueError` for a hypothetical result with a warning, or for an EHR that takes no RiskAssessments.
