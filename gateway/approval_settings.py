@@ -61,10 +61,10 @@ class ApprovalSettings(BaseModel):
         What becomes of a result when newer data has given another one: "amend" (it says so, and names the other one) or
         "leave".
     corrected, retracted
-        What becomes of it when a source has corrected, or taken back, what it stands on: "retract" (entered in error) or
+        What becomes of it when a source corrected, or took back, what it stands on: "retract" (entered in error) or
         "leave".
     why
-        Whether who agrees or declines has to say why.
+        Whether who agrees has to say why; who declines has to in any case.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

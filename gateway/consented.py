@@ -24,7 +24,7 @@ from security.errors import Denied
 from security.policy import Caller
 from security.purposes import TREATMENT
 
-__all__ = ["at_the_terminal", "consented", "demand_leave", "judged", "rests_on_record"]
+__all__ = ["at_the_terminal", "consented", "demand_leave", "judged", "origins_of", "rests_on_record"]
 
 _FOREVER: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -147,13 +147,20 @@ def _record(home: Home, twin: str, verdicts: Sequence[Verdict], *, nothing: bool
         home.store.append_audit(events)
 
 
-def demand_leave(home: Home, twin: str, run: str, resources: Sequence[Mapping[str, Any]] = ()) -> None:
+def demand_leave(
+    home: Home,
+    twin: str,
+    run: str,
+    resources: Sequence[Mapping[str, Any]] = (),
+    *,
+    record: TwinRecord | None = None,
+) -> None:
     """Ask the consents, as they are now, whether what was made of a twin may be told to somebody else.
 
     `resources` are what is told; `run` is what they stand on: a fact that may not be had any more must not leave as a
-    result, either. Raises `Denied`, which is recorded.
+    result, either. `record` is the twin as it is now, where it is open already. Raises `Denied`, which is recorded.
     """
-    record = home.store.twin_record(twin)
+    record = record or home.store.twin_record(twin)
     verdicts = judged(home, record, "disclose", of=resources)
     if verdicts is None:
         return
@@ -176,17 +183,17 @@ def rests_on_record(record: TwinRecord, content: bytes) -> bool:
     """Say whether all that a kept run stands on is in a record: of one that is partial, nothing else is shown."""
     if not record.partial:
         return True
-    return _origins(content) <= {(one.source, one.key) for one in record.resources}
+    return origins_of(content) <= {(one.source, one.key) for one in record.resources}
 
 
 def _rests_on(home: Home, run: str) -> frozenset[tuple[str, str]]:
     try:
-        return _origins(home.store.run(run).content)
+        return origins_of(home.store.run(run).content)
     except KeyError:
         return frozenset()
 
 
-def _origins(content: bytes) -> frozenset[tuple[str, str]]:
+def origins_of(content: bytes) -> frozenset[tuple[str, str]]:
     """Find the resources that a kept run names as those that its inputs came from, whatever kind of run it is."""
     found: set[tuple[str, str]] = set()
     waiting: list[Any] = [msgspec.json.decode(content)]

@@ -15,10 +15,16 @@ from gateway.pull.tokens import BackendServices, ClientSecret
 from gateway.pull.wire import Patience, Proxy
 from gateway.source_settings import SourceSettings
 
-__all__ = ["WRITTEN", "WireArguments", "credentials", "key_set", "wire_arguments"]
+__all__ = ["CHANGED", "WRITTEN", "WireArguments", "credentials", "key_set", "wire_arguments"]
 
 WRITTEN = ("Device", "Observation", "RiskAssessment", "Provenance")
 """The resource types that we create in an EHR."""
+
+CHANGED = (
+    *("Observation", "RiskAssessment", "DocumentReference"),
+    *("DetectedIssue", "Flag", "Communication"),
+)
+"""What we may create there in place of those, or as a warning, and all that we change there: what no longer stands."""
 
 
 class WireArguments(TypedDict):
@@ -67,7 +73,7 @@ def credentials(settings: SourceSettings) -> Credentials | None:
 
     Raises `BadSettings` where a file with a secret cannot be read, can be read by others, or holds something else.
     """
-    create = WRITTEN if settings.write else ()
+    create, change = (WRITTEN, CHANGED) if settings.write else ((), ())
     match settings.auth:
         case "none":
             return None
@@ -82,6 +88,7 @@ def credentials(settings: SourceSettings) -> Credentials | None:
                 read_secret(settings.secret_file, "secret_file"),
                 scopes=settings.scopes,
                 create=create,
+                change=change,
             )
         case "backend-services":
             return BackendServices(
@@ -91,6 +98,7 @@ def credentials(settings: SourceSettings) -> Credentials | None:
                 jwks_url=str(settings.jwks_url or ""),
                 scopes=settings.scopes,
                 create=create,
+                change=change,
             )
 
 

@@ -18,6 +18,9 @@ from typing import Any
 from conformance.cohort import VERSIONS, Cohort, EhrName, build
 from conformance.hostile import Ehr, EhrSettings, serve
 from gateway.deliver import Proposed, Sent, propose, send
+from gateway.deliver.approval import approve_due
+from gateway.deliver.ended import Ended
+from gateway.deliver.worker import work
 from gateway.demo_living import LivingPart, live
 from gateway.home import Home, now
 from gateway.ingest import Report, ingest
@@ -26,6 +29,8 @@ from gateway.sensor_feed import SensorFeed
 from gateway.settings import SourceSettings, load_settings
 from gateway.simulation import answering_models, open_twin, run_model
 from gateway.sources import open_source
+from gateway.store import Delivery
+from mappers.outbound import StepDown
 from security.audit import Verdict
 from security.errors import Misuse
 from twin_engine import Missing
@@ -50,6 +55,9 @@ class Summary:
     runs: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     proposed: list[Proposed] = field(default_factory=list)
+    agreed: int = 0
+    delivered: int = 0
+    steps: Counter[tuple[str, StepDown]] = field(default_factory=Counter)
     written: Counter[str] = field(default_factory=Counter)
     written_to: dict[str, Counter[str]] = field(default_factory=dict)
     written_again: int = 0
@@ -66,6 +74,9 @@ class Summary:
             "twins": {"total": self.twins, "over_several_sources": self.over_several_sources},
             "runs": dict(self.runs),
             "missing": dict(self.missing),
+            "proposed": sum(one.is_new for one in self.proposed),
+            "agreed": self.agreed,
+            "delivered": self.delivered,
             "written": dict(self.written),
             "written_to": {source: dict(counts) for source, counts in sorted(self.written_to.items())},
             "written_again": self.written_again,
@@ -166,16 +177,25 @@ def _simulate(home: Home, summary: Summary, tell: Tell) -> None:
 
 
 async def _write_back(home: Home, summary: Summary, tell: Tell) -> None:
+    """Propose, agree, deliver; and send all once more, to see that nothing new comes of it."""
     twins = [twin.id for twin in home.store.twins()]
     for twin in twins:
         summary.proposed += propose(home, open_twin(home, twin))
-    for number, twin in enumerate(twins, 1):
-        tell(f"Writing back the results of twin {number} of {len(twins)}")
-        for sent in await send(home, twin):
-            summary.written.update(sent.created)
-            summary.written_to.setdefault(sent.source, Counter()).update(sent.created)
-            if sent.fault:
-                summary.failed.append(sent)
+        summary.agreed += sum(agreed.fault is None for agreed in approve_due(home, twin, "shown in the demonstration"))
+    heard = Counter[str]()
+
+    def hear(delivery: Delivery, ended: Ended) -> None:
+        heard[ended.attempt.state] += 1
+        tell(f"Delivering results: {heard['sent']} of {summary.agreed} arrived")
+        created = ended.counted("created")
+        summary.written.update(created)
+        summary.written_to.setdefault(delivery.source, Counter()).update(created)
+        summary.steps.update((delivery.source, step) for step in ended.steps)
+
+    await work(home, tell=hear)
+    summary.delivered = heard["sent"]
     for number, twin in enumerate(twins, 1):
         tell(f"Sending everything a second time: twin {number} of {len(twins)}")
-        summary.written_again += sum(sum(sent.created.values()) for sent in await send(home, twin, again=True))
+        again = await send(home, twin, again=True)
+        summary.written_again += sum(sum(sent.created.values()) for sent in again)
+        summary.failed += [sent for sent in again if sent.fault or sent.state not in ("sent", "superseded")]

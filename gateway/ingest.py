@@ -30,6 +30,7 @@ from gateway.understanding import understand_by_forms
 from mappers.forms import Forms
 from mappers.ledger import Ledger
 from security.audit import certificate_event, import_event, query_event
+from security.errors import Fault
 
 __all__ = ["Report", "ingest", "land", "recorded"]
 
@@ -83,7 +84,21 @@ async def ingest(home: Home, source: Source, progress: Progress, *, ask_all: boo
     census = Census(pull.source, settings.base_url if settings else "").read(home.store.landed_pages(pull))
     if pull.state == "fetching":
         pull = await _fetch(home, source, pull, progress, census, ask_all=ask_all)
-    return _map(home, pull, progress, census, resumed=resumed)
+    report = _map(home, pull, progress, census, resumed=resumed)
+    _review(home, report, progress)
+    return report
+
+
+def _review(home: Home, report: Report, progress: Progress) -> None:
+    """Look at what was delivered of the twins that have changed; what fails here is found again by the next look."""
+    if not report.changed or not home.store.outbox_counts():
+        return
+    from gateway.deliver.review import review_all  # noqa: PLC0415 - most pulls never need it, nor the models
+
+    try:
+        review_all(home, report.changed)
+    except Fault as fault:  # the pull is done all the same
+        progress(f"{report.source}: what was delivered could not be looked at: {fault}")
 
 
 async def land(home: Home, source: Source, pull: Pull, progress: Progress, census: Census | None = None) -> int:

@@ -13,7 +13,7 @@ import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from gateway.approval_settings import ApprovalSettings
+from gateway.approval_settings import ApprovalRule, ApprovalSettings
 from gateway.keys_settings import KEY_PATHS, KeysSettings
 from gateway.serve_settings import ServeSettings
 from gateway.source_settings import SourceSettings
@@ -341,6 +341,8 @@ def _sentence(place: tuple[int | str, ...], kind: str, message: str) -> str:
             StoreSettings,
             ServeSettings,
             TrustSettings,
+            ApprovalSettings,
+            ApprovalRule,
             Settings,
         )
         names = [field for table in tables for field in table.model_fields]

@@ -5,7 +5,7 @@ A run and a missing answer hold patient data; both can be written to JSON and re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from datetime import datetime
 from itertools import chain
 from typing import Literal
@@ -29,6 +29,7 @@ __all__ = [
     "beyond",
     "inputs_of",
     "missing",
+    "rests_on",
     "simulate",
     "values_of",
 ]
@@ -141,8 +142,7 @@ def simulate(
     state = start(model, inputs, members, seed)
     observed = model.observe(state)
     anchor = found[model.valid_at].when if model.valid_at else None
-    used = {name for y in model.yields if y.name not in reasons for name in y.needs}
-    used |= {need.name for need in model.needs if need.optional}
+    used = _used(model, reasons)
     assumed = (a.assumption for name, a in found.items() if name in used and a.assumption)
     return Run(
         model=model.name,
@@ -164,6 +164,25 @@ def simulate(
         members=members,
         remarks=model.remarks(inputs, state),
     )
+
+
+def rests_on(model: TwinModel, profile: Profile) -> tuple[Input, ...]:
+    """List what a run would stand on, without making it; nothing where it would give no number at all."""
+    if profile.died():
+        return ()
+    found, lacks = ask(model, profile)
+    inputs = values_of(model, found)
+    derived = model.derive(inputs)
+    refused = {y.name for y in model.yields if any(_why_not(model, y, {**inputs, **derived}, lacks))}
+    if len(refused) == len(model.yields):
+        return ()
+    return tuple(inputs_of(model, found, _used(model, refused), derived))
+
+
+def _used(model: TwinModel, refused: Container[str]) -> set[str]:
+    """Name the needs on which those yields hang that are not refused, and the optional ones."""
+    used = {name for y in model.yields if y.name not in refused for name in y.needs}
+    return used | {need.name for need in model.needs if need.optional}
 
 
 def ask(model: TwinModel, profile: Profile) -> tuple[dict[str, Found], dict[str, Lack]]:

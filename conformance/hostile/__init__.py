@@ -4,6 +4,7 @@ from conformance.hostile.bulk import BulkHabits
 from conformance.hostile.ehr import Ehr, EhrSettings
 from conformance.hostile.faults import FAULTS, PLACES
 from conformance.hostile.misbehaviour import MISBEHAVIOURS, Misbehaviour, Misbehaviours, throw
+from conformance.hostile.proxy import FaultProxy, Weather, proxied
 from conformance.hostile.seen import Seen
 from conformance.hostile.server import serve
 from conformance.hostile.versions import FhirVersion
@@ -15,10 +16,13 @@ __all__ = [
     "BulkHabits",
     "Ehr",
     "EhrSettings",
+    "FaultProxy",
     "FhirVersion",
     "Misbehaviour",
     "Misbehaviours",
     "Seen",
+    "Weather",
+    "proxied",
     "serve",
     "throw",
 ]

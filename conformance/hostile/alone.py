@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from conformance.hostile.ehr import Ehr
 from conformance.hostile.server import serve
 from security.errors import BadSettings
 
-__all__ = ["EVERYBODY", "KNOWN_BY", "load", "load_cohort", "register", "serve_alone"]
+__all__ = ["EVERYBODY", "KNOWN_BY", "load", "load_cohort", "register", "serve_alone", "until_stopped"]
 
 _SEED = 7  # the cohort of the demonstration
 EVERYBODY = "everybody"  # id of the Group of all patients, for exports of a group
@@ -48,12 +49,18 @@ def register(ehr: Ehr, clients: Iterable[str]) -> None:
 def serve_alone(ehr: Ehr, port: int, say: Callable[[str, str], None]) -> None:
     """Serve until Ctrl-C or SIGTERM; `say` is told the FHIR base and the origin of the file server."""
     group_everybody(ehr)
+    with until_stopped() as stop, serve([ehr], ports=[port]) as [base]:
+        say(base, ehr.files.origin)
+        stop.wait()
+
+
+@contextmanager
+def until_stopped() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C and SIGTERM set."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with serve([ehr], ports=[port]) as [base]:
-        say(base, ehr.files.origin)
-        stop.wait()
+    yield stop
 
 
 def group_everybody(ehr: Ehr) -> None:

@@ -24,6 +24,12 @@ _SERVICE = {
     "stu3": "http://hl7.org/fhir/restful-security-service",
 }
 _BULK = "http://hl7.org/fhir/uv/bulkdata"
+_MODES = {  # DSTU2's way to tell which Bundles are taken
+    frozenset(): "not-supported",
+    frozenset({"batch"}): "batch",
+    frozenset({"transaction"}): "transaction",
+    frozenset({"batch", "transaction"}): "both",
+}
 # Resource type ("" for the server), name, definition. Up to STU3 all stand at the server.
 _OPERATIONS = (
     ("", "export", f"{_BULK}/OperationDefinition/export"),
@@ -83,10 +89,11 @@ def _rest(ehr: Ehr) -> dict[str, Any]:
         }
     rest["resource"] = [_resource(ehr, type_) for type_ in sorted(ehr.version.types)]
     if ehr.version.name == "dstu2":  # the code "batch" came with STU3, transactionMode went
-        rest["transactionMode"] = "both"
-        rest["interaction"] = [{"code": "transaction"}, {"code": "history-system"}]
+        rest["transactionMode"] = _MODES[ehr.settings.bundles]
+        said = ["transaction"] if ehr.settings.bundles else []
     else:
-        rest["interaction"] = [{"code": "transaction"}, {"code": "batch"}, {"code": "history-system"}]
+        said = [each for each in ("transaction", "batch") if each in ehr.settings.bundles]
+    rest["interaction"] = [{"code": code} for code in (*said, "history-system")]
     told = _OPERATIONS if ehr.version.is_before_r4 else [each for each in _OPERATIONS if not each[0]]
     operations = [_operation(ehr, name, where) for type_, name, where in told if _is_mounted(ehr, type_, name)]
     if operations:
@@ -109,14 +116,14 @@ def _service(ehr: Ehr) -> str:
 
 
 def _resource(ehr: Ehr, type_: str) -> dict[str, Any]:
-    writes = ehr.settings.takes(type_)
+    writes, updates = ehr.settings.takes(type_), ehr.settings.takes(type_, "u")
     codes = [
         "read",
         "vread",
         "history-instance",
         "history-type",
         "search-type",
-        *(["create", "update", "delete"] if writes else []),
+        *(["create", *(["update"] if updates else []), "delete"] if writes else []),
     ]
     without = ehr.settings.without
     searched = [parameter for parameter in parameters_of(type_).values() if parameter.name not in without]
@@ -125,11 +132,15 @@ def _resource(ehr: Ehr, type_: str) -> dict[str, Any]:
     return {
         "type": type_,
         "interaction": [{"code": code} for code in codes],
-        "versioning": "versioned-update" if writes else "versioned",
+        "versioning": "no-version"
+        if not ehr.settings.tells_versions
+        else "versioned-update"
+        if updates
+        else "versioned",
         "readHistory": True,
-        "updateCreate": writes,
+        "updateCreate": updates,
         "conditionalCreate": writes,
-        "conditionalUpdate": writes,
+        "conditionalUpdate": updates,
         "conditionalDelete": "not-supported",
         "searchParam": [{"name": parameter.name, "type": parameter.kind} for parameter in searched],
         **({"operation": operations} if operations else {}),

@@ -17,7 +17,7 @@ from conformance.hostile.misbehaviour import Misbehaviours
 from conformance.hostile.paging import Pages
 from conformance.hostile.references import redirect
 from conformance.hostile.rest import Rest
-from conformance.hostile.scopes import ScopeVersion
+from conformance.hostile.scopes import Action, ScopeVersion
 from conformance.hostile.seen import Seen
 from conformance.hostile.smart import Authorization
 from conformance.hostile.store import Store
@@ -51,11 +51,17 @@ class EhrSettings:
     includes_total
         Whether a page says `Bundle.total` unasked.
     without
-        Search parameters that it does not have, such as `_lastUpdated` on Epic.
+        Search parameters that it does not have, such as `_lastUpdated` on Epic; conditions of writes know them neither.
     required
         Parameters of which a search of a type must have one, such as {"Observation": ("category", "code")} on Epic.
     accepts
         Resource types that may be written; `None` for all, empty for a server that is read only.
+    bundles
+        Which Bundles it takes at its base; to others it says 405.
+    updates
+        Whether what is there may be changed; else 405.
+    tells_versions
+        Whether ETag, Location and meta.versionId tell the version; without, If-Match means nothing.
     judges_writes
         Whether what is written is checked against the structure of the version (422).
     scope_versions
@@ -80,6 +86,9 @@ class EhrSettings:
     without: frozenset[str] = frozenset()
     required: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     accepts: frozenset[str] | None = None
+    bundles: frozenset[str] = frozenset({"transaction", "batch"})
+    updates: bool = True
+    tells_versions: bool = True
     judges_writes: bool = True
     scope_versions: tuple[ScopeVersion, ...] = ("v1", "v2")
     well_known: bool = True
@@ -91,9 +100,9 @@ class EhrSettings:
         if not 1 <= self.page_size <= self.max_page_size:
             raise BadSettings("page_size is at least 1 and at most max_page_size.")
 
-    def takes(self, type_: str) -> bool:
-        """Say whether resources of the type may be written."""
-        return self.accepts is None or type_ in self.accepts
+    def takes(self, type_: str, action: Action = "c") -> bool:
+        """Say whether resources of the type may be written: created, updated or deleted."""
+        return (self.accepts is None or type_ in self.accepts) and (action != "u" or self.updates)
 
 
 class Ehr:
@@ -104,7 +113,7 @@ class Ehr:
         self.version: Version = VERSIONS[self.settings.fhir_version]
         self.clock = clock or _utc_now
         self.started = self.clock()
-        self.store = Store(self.clock)
+        self.store = Store(self.clock, tells_versions=self.settings.tells_versions)
         self.pages = Pages(self.clock, timedelta(seconds=self.settings.page_lifetime))
         self.smart = Authorization(
             self.clock, timedelta(seconds=self.settings.token_lifetime), self.settings.scope_versions

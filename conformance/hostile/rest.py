@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -18,16 +20,17 @@ from conformance.hostile.bulk.order import parameters_in
 from conformance.hostile.bulk.routes import BulkFace
 from conformance.hostile.capability import capability_statement, smart_configuration
 from conformance.hostile.everything import everything
-from conformance.hostile.faults.subjects import Answer, Call, Statement
+from conformance.hostile.faults.subjects import Answer, Call, Statement, Written
 from conformance.hostile.history import history
 from conformance.hostile.interactions import Interactions
+from conformance.hostile.mishap import LostAnswer
 from conformance.hostile.negotiation import require_acceptable, resource_in, token_of
 from conformance.hostile.problem import Problem
 from conformance.hostile.searchset import search, turn
 from conformance.hostile.seen import Seen
 from conformance.hostile.smart import Grant, TokenProblem
 from conformance.hostile.store import Held
-from conformance.hostile.transaction import process
+from conformance.hostile.transaction import conditions_in, process
 
 if TYPE_CHECKING:
     from conformance.hostile.ehr import Ehr
@@ -45,6 +48,7 @@ class Rest:
     def __init__(self, ehr: Ehr) -> None:
         self._ehr = ehr
         self._bulk = BulkFace(ehr)
+        self._late: set[asyncio.Task[None]] = set()
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
@@ -112,6 +116,7 @@ class Rest:
         if request.method == "GET":
             return self._turn(request, interactions)
         bundle = await resource_in(request, self._ehr.version)
+        await self._between("Bundle", interactions, conditions_in(bundle))
         echo = "return=representation" in request.headers.get("prefer", "")
         return self._after_write("Bundle", self._fhir(200, process(self._ehr, interactions, bundle, echo=echo)))
 
@@ -148,7 +153,9 @@ class Rest:
         type_, id_ = request.path_params["type"], request.path_params["id"]
         if request.method == "PUT":
             resource = await resource_in(request, self._ehr.version)
-            return self._update(request, interactions, type_, id_, resource)
+            placed = interactions.placed(type_, id_)
+            told = resource if placed == id_ else {**resource, "id": placed}
+            return self._update(request, interactions, type_, placed, told)
         if request.method == "DELETE":
             interactions.delete(type_, id_, request.headers.get("if-match", ""))
             return self._after_write(type_, Response(status_code=204))
@@ -175,7 +182,9 @@ class Rest:
 
     async def _create(self, request: Request, interactions: Interactions, type_: str) -> Response:
         resource = await resource_in(request, self._ehr.version)
-        matched = interactions.matched(type_, request.headers.get("if-none-exist", ""))
+        condition = request.headers.get("if-none-exist", "")
+        await self._between(type_, interactions, [(type_, condition)] if condition else [])
+        matched = interactions.matched(type_, condition)
         held = matched or interactions.create(type_, resource)
         return self._after_write(type_, self._held(200 if matched else 201, held, request))
 
@@ -205,15 +214,19 @@ class Rest:
         async def endpoint(request: Request) -> Response:
             type_ = about or self._type_of(request)
             call = Call(self._ehr, request, type_)
+
+            async def answer() -> Response:
+                if about != "Export":
+                    require_acceptable(request, self._ehr.version)
+                grant = None if is_open else self._grant(request)
+                return self._bent(type_, await handler(request, Interactions(self._ehr, grant)))
+
             try:
                 response = self._ehr.misbehaviours.bend("request", type_, call)
                 if response is None:
-                    self._ehr.misbehaviours.bend("write", type_, call)
-                    if about != "Export":
-                        require_acceptable(request, self._ehr.version)
-                    grant = None if is_open else self._grant(request)
-                    response = await handler(request, Interactions(self._ehr, grant))
-                    response = self._bent(type_, response)
+                    response = self._ehr.misbehaviours.bend("write", type_, call)
+                if response is None:
+                    response = await self._in_its_time(call, answer)
             except Problem as problem:
                 response = self._refuse(problem)
             return self._noted(request, response)
@@ -240,8 +253,35 @@ class Rest:
         return told or ("Bundle" if request.method == "POST" else self._ehr.pages.type_of(token_of(request)))
 
     def _after_write(self, type_: str, response: Response) -> Response:
-        lost = self._ehr.misbehaviours.take("lost-answer", type_)
-        return lost.kind.act(None, lost) if lost else response
+        answer: Response | None = self._ehr.misbehaviours.bend("written", type_, Written(self._ehr, type_, response))
+        return response if answer is None else answer
+
+    async def _in_its_time(self, call: Call, answer: Callable[[], Awaitable[Response]]) -> Response:
+        """Do what was asked for now; a write later, or after the client was hung up on, where a fault says so."""
+        faults = self._ehr.misbehaviours
+        if call.writes and (slow := faults.take("slow-write", call.type)):
+            await call.request.body()  # it could not be read any more once the client has gone
+            await asyncio.sleep(slow.number)
+        if call.writes and (late := faults.take("slow-commit", call.type)):
+            await call.request.body()  # all of it is here before anybody hangs up
+
+            async def do() -> None:
+                await asyncio.sleep(late.number)
+                with contextlib.suppress(Problem):  # nobody hears the refusal
+                    await answer()
+
+            task = asyncio.create_task(do())
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+            return LostAnswer(status_code=0)
+        return await answer()
+
+    async def _between(self, type_: str, interactions: Interactions, conditions: Sequence[tuple[str, str]]) -> None:
+        """Look for what conditional creates ask for, then let others in, where a fault says so."""
+        if conditions and (struck := self._ehr.misbehaviours.take("create-not-atomic", type_)):
+            for about, criteria in conditions:
+                interactions.look_ahead(about, criteria)
+            await asyncio.sleep(struck.number)
 
     def _bent(self, type_: str, response: Response) -> Response:
         """Return the answer as it leaves: whole, or as faults bend it."""
@@ -253,7 +293,8 @@ class Rest:
         return answer.response()
 
     def _held(self, status: int, held: Held, request: Request | None = None) -> Response:
-        headers = {"ETag": held.etag, "Last-Modified": wire.http_date(held.when)}
+        headers = {"ETag": held.etag} if held.tells_version else {}
+        headers["Last-Modified"] = wire.http_date(held.when)
         if request is None:
             return self._fhir(status, msgspec.Raw(held.body), headers)
         headers["Location"] = f"{self._ehr.base_url}/{held.location}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 from urllib.parse import parse_qsl, urlencode
 
@@ -17,7 +18,7 @@ from conformance.hostile.problem import Problem
 from conformance.hostile.store import Held, Store
 from conformance.hostile.terms import Term
 
-__all__ = ["RESULT_PARAMETERS", "Query", "find", "only_match", "read_query"]
+__all__ = ["RESULT_PARAMETERS", "Query", "find", "only_match", "read_criteria", "read_query"]
 
 # Parameters about the answer rather than about what is asked for.
 RESULT_PARAMETERS = frozenset({"_count", "_sort", "_summary", "_total", "_format"})
@@ -87,9 +88,9 @@ def read_query(
     )
 
 
-def find(store: Store, query: Query) -> list[Held]:
-    """Return what matches, in the order asked for, else in the order it was written."""
-    found = store.live(query.type)
+def find(store: Store, query: Query, until: datetime | None = None) -> list[Held]:
+    """Return what matches, in the order asked for, else in the order it was written; as it was at `until`, if told."""
+    found = store.live(query.type, until)
     for test in query.tests:
         found = list(filter(test, found))
     if query.sort:
@@ -98,16 +99,27 @@ def find(store: Store, query: Query) -> list[Held]:
     return found
 
 
-def only_match(store: Store, type_: str, criteria: str) -> Held | None:
+def read_criteria(criteria: str) -> list[tuple[str, str]]:
+    """Read the condition of a write."""
+    return parse_qsl(criteria.partition("?")[2] if "?" in criteria else criteria, keep_blank_values=True)
+
+
+def only_match(
+    store: Store,
+    type_: str,
+    pairs: Iterable[tuple[str, str]],
+    *,
+    without: frozenset[str] = frozenset(),
+    until: datetime | None = None,
+) -> Held | None:
     """Return the one resource that a conditional interaction names, `None` where there is none, 412 where several.
 
     Criteria are always read strictly: an ignored filter would match everything (http.html#ccreate).
     """
-    pairs = parse_qsl(criteria.partition("?")[2] if "?" in criteria else criteria, keep_blank_values=True)
-    query = read_query(type_, pairs, unknown="refuse")
+    query = read_query(type_, pairs, unknown="refuse", without=without)
     if not query.tests:
         raise Problem(412, "required", "A conditional interaction needs criteria.")
-    found = find(store, query)
+    found = find(store, query, until)
     if len(found) > 1:
         raise Problem(412, "conflict", f"The criteria match {len(found)} {type_} resources, not one.")
     return found[0] if found else None

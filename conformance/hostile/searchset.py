@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from conformance.hostile import wire
-from conformance.hostile.faults.subjects import Counting, Finding, Leaf, Question, Turning
+from conformance.hostile.faults.subjects import Counting, Finding, Leaf, Looking, Question, Turning
 from conformance.hostile.interactions import Interactions
 from conformance.hostile.paging import Page
 from conformance.hostile.problem import Problem
@@ -33,12 +33,14 @@ def search(
         unknown = "ignore" if "handling=lenient" in prefer else "refuse"
     question = Question(ehr, type_, list(pairs), unknown, settings.without, settings.max_page_size)
     ehr.misbehaviours.bend("asked", type_, question)
-    query = read_query(type_, question.pairs, unknown=question.unknown, without=question.without)
+    looking = Looking(ehr, type_, question.pairs, is_condition=False)
+    ehr.misbehaviours.bend("looked-for", type_, looking)
+    query = read_query(type_, looking.pairs, unknown=question.unknown, without=question.without)
     needed = settings.required.get(type_, ())
     told = {name for name, _ in query.understood}
     if needed and not told & {*needed, "_id"}:
         raise Problem(400, "required", f"A search of {type_} needs {' or '.join(needed)} on this server.")
-    finding = Finding(ehr, query, find(ehr.store, query))
+    finding = Finding(ehr, query, find(ehr.store, query, looking.until))
     ehr.misbehaviours.bend("found", type_, finding)
     if query.summary == "count" or query.count == 0:
         counting = Counting(ehr, len(finding.found))

@@ -19,7 +19,7 @@ from conformance.hostile.ehr import Ehr
 from conformance.hostile.mishap import CONNECTION
 from security.errors import BadSettings, Unreachable
 
-__all__ = ["serve"]
+__all__ = ["bound", "serve"]
 
 _START = 10.0  # seconds that a start may take on a busy machine
 
@@ -44,12 +44,12 @@ def serve(ehrs: Sequence[Ehr], *, host: str = "127.0.0.1", ports: Sequence[int] 
     `ports` names ports, one an EHR (0 or absent: a free one); the file server of each has a free one. An EHR's links
     name its real address from then on. When the block ends nothing is left running.
     """
-    sockets = [_bound(host, ports[place] if place < len(ports) else 0) for place in range(len(ehrs))]
-    sockets += [_bound(host, 0) for _ in ehrs]
+    sockets = [bound(host, ports[place] if place < len(ports) else 0) for place in range(len(ehrs))]
+    sockets += [bound(host, 0) for _ in ehrs]
     servers = []
     every: list[Ehr | FileHost] = [*ehrs, *(ehr.files for ehr in ehrs)]
-    for served, bound in zip(every, sockets, strict=True):
-        served.origin = f"http://{host}:{bound.getsockname()[1]}"
+    for served, opened in zip(every, sockets, strict=True):
+        served.origin = f"http://{host}:{opened.getsockname()[1]}"
         servers.append(uvicorn.Server(_config(served)))
     thread = threading.Thread(target=_run, args=(servers, sockets), name="hostile-ehrs", daemon=True)
     thread.start()
@@ -78,7 +78,8 @@ def _config(served: Ehr | FileHost) -> uvicorn.Config:
     )
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
+    """Take a port (0: a free one). Raises `BadSettings` where it cannot be had."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

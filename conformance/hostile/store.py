@@ -29,6 +29,7 @@ class Held:
     when: datetime
     body: bytes
     stored: datetime | None = None
+    tells_version: bool = True
     _terms: Terms | None = field(default=None, repr=False)
     _patients: frozenset[str] | None = field(default=None, repr=False)
 
@@ -44,8 +45,8 @@ class Held:
 
     @property
     def location(self) -> str:
-        """The relative reference with version, as in `Location`."""
-        return f"{self.reference}/_history/{self.number}"
+        """The relative reference with version, where versions are told, as in `Location`."""
+        return f"{self.reference}/_history/{self.number}" if self.tells_version else self.reference
 
     @property
     def etag(self) -> str:
@@ -75,8 +76,9 @@ class Held:
 class Store:
     """All versions of all resources. One writer at a time; `atomic` undoes everything when its block fails."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], datetime], *, tells_versions: bool = True) -> None:
         self._clock = clock
+        self._tells_versions = tells_versions
         self._held: dict[str, dict[str, list[Held]]] = {}
         self._journal: list[tuple[str, str]] | None = None
         self._lock = threading.RLock()
@@ -105,8 +107,10 @@ class Store:
             now = self._clock()
             moment = when or now
             meta = {**resource.get("meta", {}), "versionId": str(number), "lastUpdated": wire.instant(moment)}
+            if not self._tells_versions:
+                del meta["versionId"]
             body = wire.encode({**resource, "resourceType": type_, "id": id_, "meta": meta})
-            return self._append(Held(type_, id_, number, moment, body, now))
+            return self._append(Held(type_, id_, number, moment, body, now, self._tells_versions))
 
     def remove(self, type_: str, id_: str) -> Held:
         """Delete a resource; deleting what is already deleted changes nothing (http.html#delete)."""
@@ -117,7 +121,7 @@ class Store:
             if last.deleted:
                 return last
             now = self._clock()
-            return self._append(Held(type_, id_, last.number + 1, now, b"", now))
+            return self._append(Held(type_, id_, last.number + 1, now, b"", now, self._tells_versions))
 
     def forget(self, type_: str, id_: str) -> None:
         """Lose a resource with all its versions, as if it had never been."""

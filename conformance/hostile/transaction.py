@@ -17,18 +17,25 @@ import msgspec
 
 from conformance.hostile import wire
 from conformance.hostile.interactions import Interactions
-from conformance.hostile.problem import Problem
+from conformance.hostile.problem import Problem, problem_of
 from conformance.hostile.references import redirect
-from conformance.hostile.search import only_match
 from conformance.hostile.searchset import search
 from conformance.hostile.store import Held
 
 if TYPE_CHECKING:
     from conformance.hostile.ehr import Ehr
 
-__all__ = ["process"]
+__all__ = ["conditions_in", "process"]
 
 _ORDER = ("DELETE", "POST", "PUT", "GET")
+
+
+class _FailedAlone(Exception):
+    """One entry is not done, and the rest is, whatever kind of bundle it is."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.text)
+        self.problem = problem
 
 
 @dataclass(slots=True)
@@ -49,12 +56,24 @@ class _Step:
         return f"{self.type}/{self.id}"
 
 
+def conditions_in(bundle: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """List the types and criteria of the conditional creates in a Bundle, whatever else is wrong with it."""
+    entries = bundle.get("entry")
+    requests = [e.get("request") for e in entries if isinstance(e, Mapping)] if isinstance(entries, list) else []
+    told = [each for each in requests if isinstance(each, Mapping) and each.get("method") == "POST"]
+    return [(str(each.get("url")), str(each["ifNoneExist"])) for each in told if each.get("ifNoneExist")]
+
+
 def process(ehr: Ehr, interactions: Interactions, bundle: Mapping[str, Any], *, echo: bool = False) -> dict[str, Any]:
     """Carry out a transaction or a batch and return the Bundle that answers it; `echo` puts written resources in."""
     kind = bundle.get("type")
     entries = bundle.get("entry", [])
     if bundle.get("resourceType") != "Bundle" or kind not in ("transaction", "batch") or not isinstance(entries, list):
         raise Problem(400, "invalid", "The base takes a Bundle of type transaction or batch.")
+    if kind not in ehr.settings.bundles:
+        raise Problem(405, "not-supported", f"This server takes no {kind}.")
+    if refused := ehr.misbehaviours.take(f"{kind}-refused", "Bundle"):
+        raise problem_of(int(refused.number))
     run = _together if kind == "transaction" else _alone
     answer: dict[str, Any] = {"resourceType": "Bundle", "type": f"{kind}-response"}
     if answers := run(ehr, interactions, entries, echo):
@@ -72,7 +91,10 @@ def _together(ehr: Ehr, interactions: Interactions, entries: Sequence[Any], echo
         answers: dict[int, dict[str, Any]] = {}
         for place in sorted(range(len(steps)), key=lambda place: _ORDER.index(steps[place].method)):
             with _entry(place):
-                answers[place] = _carry_out(ehr, interactions, steps[place], steps, echo)
+                try:
+                    answers[place] = _carry_out(ehr, interactions, steps[place], steps, echo)
+                except _FailedAlone as failed:
+                    answers[place] = _failure(ehr, failed.problem)
     return [answers[place] for place in range(len(steps))]
 
 
@@ -85,6 +107,8 @@ def _alone(ehr: Ehr, interactions: Interactions, entries: Sequence[Any], echo: b
                 answers.append(_carry_out(ehr, interactions, step, [step], echo))
         except Problem as problem:
             answers.append(_failure(ehr, problem))
+        except _FailedAlone as failed:
+            answers.append(_failure(ehr, failed.problem))
     return answers
 
 
@@ -124,6 +148,10 @@ def _plan(ehr: Ehr, interactions: Interactions, entry: Any) -> _Step:
     elif step.method == "PUT" and not step.id:
         step.id = interactions.target(step.type, criteria, step.resource)
         step.resource = {**step.resource, "id": step.id}
+    elif step.method == "PUT":
+        placed = interactions.placed(step.type, step.id)
+        if placed != step.id:
+            step.id, step.resource = placed, {**step.resource, "id": placed}
     elif step.method == "DELETE" and not step.id:
         raise Problem(400, "not-supported", "A conditional delete is not supported.")
     return step
@@ -144,22 +172,24 @@ def _carry_out(ehr: Ehr, interactions: Interactions, step: _Step, steps: Sequenc
         return {"response": {"status": _status(204)}}
     if step.matched:
         return _written(step.matched, 200, echo)
+    if step.method == "POST" and (failed := ehr.misbehaviours.take("entry-failed", step.type)):
+        raise _FailedAlone(problem_of(int(failed.number)))
     where = {other.full_url: other.reference for other in steps if other.full_url and other.id}
-    resource = redirect(step.resource, lambda text: where.get(text) or _resolved(ehr, text))
+    resource = redirect(step.resource, lambda text: where.get(text) or _resolved(ehr, interactions, text))
     if step.method == "POST":
         return _written(interactions.create(step.type, resource, step.id), 201, echo)
     held = interactions.update(step.type, step.id, resource, step.if_match)
     return _written(held, 201 if held.number == 1 else 200, echo)
 
 
-def _resolved(ehr: Ehr, text: str) -> str:
+def _resolved(ehr: Ehr, interactions: Interactions, text: str) -> str:
     """Resolve what is left after the entries: a conditional reference, or a urn that names nothing."""
     if text.startswith("urn:uuid:"):
         raise Problem(400, "not-found", "A reference names a urn:uuid that no entry has as its fullUrl.")
     type_, mark, criteria = text.partition("?")
     if not mark or type_ not in ehr.version.types:
         return text
-    found = only_match(ehr.store, type_, criteria)
+    found = interactions.only(type_, criteria)
     if found is None:
         raise Problem(412, "not-found", "A conditional reference matches nothing.")
     return found.reference
@@ -177,7 +207,7 @@ def _written(held: Held, status: int, echo: bool) -> dict[str, Any]:
     response = {
         "status": _status(status),
         "location": held.location,
-        "etag": held.etag,
+        **({"etag": held.etag} if held.tells_version else {}),
         "lastModified": wire.instant(held.when),
     }
     return {"resource": msgspec.Raw(held.body), "response": response} if echo else {"response": response}

@@ -124,7 +124,7 @@ for _name in ("list", "show", "join", "part", "undo"):
     _register(_identities, _name, "identities")
 for _name in ("sql", "status"):
     _register(_store, _name, "store")
-for _name in ("list", "serve"):
+for _name in ("list", "serve", "proxy"):
     _register(_hostile, _name, "hostile")
 for _name in ("list", "show"):
     _register(_user, _name, "user")
@@ -147,6 +147,7 @@ for _name in ("approve", "decline"):
     _register(_proposals, _name, "proposals_decide")
 for _name in ("retry", "drop"):
     _register(_outbox, _name, "outbox_change")
+_register(_outbox, "retract", "outbox_retract")
 app.command(_consent)
 app.command(_proposals)
 app.command(_outbox)

@@ -76,8 +76,12 @@ def _tell(home: Home, summary: Summary, *, stays: bool) -> None:
     if summary.living:
         _tell_living(summary.living)
     say("5. Written back to the EHRs that the facts came from")
+    proposed = sum(one.is_new for one in summary.proposed)
+    say(f"   {proposed} results proposed, {summary.agreed} agreed to by you, {summary.delivered} delivered")
     for source, counts in sorted(summary.written_to.items()):
         say(f"   {source}: {words(counts)}")
+    for (source, step), count in sorted(summary.steps.items(), key=str):
+        say(f"   {source} takes no {step.instead_of}: {count} times {step.what} went as {step.to}")
     say(f"   everything sent a second time: {summary.written_again} created")
     for sent in summary.failed:
         say(f"   {sent.source}: {sent.fault}")

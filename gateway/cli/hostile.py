@@ -1,4 +1,4 @@
-"""twin hostile list, twin hostile serve."""
+"""twin hostile list, twin hostile serve, twin hostile proxy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from gateway.cli.terminal import Options, counted, print_json, print_table, say
 from security.errors import Misuse
 
-__all__ = ["list_", "serve_"]
+__all__ = ["list_", "proxy_", "serve_"]
 
 
 def list_(place: str | None = None, /, *, options: Options = Options()) -> None:
@@ -102,3 +102,54 @@ def serve_(
         say("Ctrl-C ends it.")
 
     serve_alone(ehr, port, tell)
+
+
+def proxy_(
+    url: str,
+    /,
+    *,
+    seed: int = 1,
+    port: int = 0,
+    refused: float = 0.02,
+    swallowed: float = 0.01,
+    reset: float = 0.005,
+    storm: float = 0.001,
+    storm_s: float = 1.0,
+    hold_s: float = 1.0,
+    options: Options = Options(),
+) -> None:
+    """Put a proxy that loses things before a FHIR server, on 127.0.0.1 until Ctrl-C, to try on it what writes.
+
+    Parameters
+    ----------
+    url
+        The base of a server that speaks plain http, such as `twin hostile serve`.
+    seed
+        What it does is drawn from this, in the order in which requests arrive.
+    port
+        Port on 127.0.0.1; 0 takes a free one.
+    refused
+        Share of requests that get 503, of which the server hears nothing.
+    swallowed
+        Share of requests that the server does and nobody is told of.
+    reset
+        Share of requests whose connection is reset: half of them before the server hears of it.
+    storm
+        Share of requests that begin a storm of 429.
+    storm_s
+        How many seconds a storm lasts.
+    hold_s
+        How many seconds a connection is held whose answer is swallowed.
+    """
+    from conformance.hostile import Weather, proxied
+    from conformance.hostile.alone import until_stopped
+
+    weather = Weather(refused, swallowed, reset, storm, storm_s, hold_s)
+    with until_stopped() as stop, proxied(url, weather, seed=seed, port=port) as proxy:
+        if options.json:
+            print_json({"base": proxy.base_url, "seed": seed})
+        else:
+            say(f"{proxy.base_url}  (seed {seed})")
+            say("Ctrl-C ends it.")
+        stop.wait()
+        say(", ".join(f"{number} {fate}" for fate, number in sorted(proxy.counts.items())) or "nobody asked anything")

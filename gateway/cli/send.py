@@ -13,22 +13,28 @@ from gateway.settings import load_settings
 __all__ = ["send_", "words"]
 
 
-def send_(twin: str, /, *, dry_run: bool = False, again: bool = False, options: Options = Options()) -> int:
-    """Write what is proposed for a twin to the EHRs, by conditional creates: sent twice, it is there once.
+def send_(
+    twin: str, /, *, why: str = "", dry_run: bool = False, again: bool = False, options: Options = Options()
+) -> int:
+    """Agree to what is proposed for a twin, where [approval] lets you, and write it to the EHRs, each result once.
 
-    Exit status 5 where a delivery failed; it stays due, and the same command tries it again.
+    Exit status 5 where something was not agreed to or did not arrive; what did not arrive stays due, and the same
+    command tries it again, as twin deliver does.
 
     Parameters
     ----------
     twin
         The twin's id, or the beginning of it.
+    why
+        Why you agree. It is kept sealed with each agreement; [approval] may want it.
     dry_run
-        Show what would be written, and write nothing; with --format json the FHIR bundles themselves.
+        Show what would be written, and agree to nothing and write nothing; with --format json the FHIR bundles
+        themselves.
     again
         Send also what has arrived already, to see that nothing new is created.
     """
     with Home.open(load_settings(options.home), create=False) as home:
-        found = asyncio.run(send(home, home.store.find_twin(twin), dry_run=dry_run, again=again))
+        found = asyncio.run(send(home, home.store.find_twin(twin), why=why, dry_run=dry_run, again=again))
     if options.json:
         print_json({"dry_run": dry_run, "deliveries": [s.as_json() for s in found]})
     elif not found:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from gateway.cli.terminal import Options, note, print_json, say
-from gateway.credentials import WRITTEN, key_set
+from gateway.credentials import CHANGED, WRITTEN, key_set
 from gateway.home import Home
 from gateway.kept_files import replace_text
 from gateway.pull.keys import KeySet, SigningKey
@@ -226,8 +226,9 @@ def _tell(name: str, settings: Settings, values: Mapping[str, Any], made: str, o
     told = settings.source(name)
     register: dict[str, Any] = {}
     if told.auth in ("backend-services", "client-secret"):
-        create = WRITTEN if told.write else ()
-        register = {"client_id": told.client_id, "scopes": told.scopes or " ".join(wanted(("*",), create, "v2"))}
+        create, change = (WRITTEN, CHANGED) if told.write else ((), ())
+        scopes = told.scopes or " ".join(wanted(("*",), create, "v2", change))
+        register = {"client_id": told.client_id, "scopes": scopes}
     if told.auth == "backend-services":
         register["jwks"] = json.loads(key_set(told).public_set())
     absent = [key for key in _SECRETS if (file := getattr(told, key)) and not file.exists()]

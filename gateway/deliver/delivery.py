@@ -1,31 +1,34 @@
-"""From the outbox to the EHR: one transaction of conditional creates, and what the server made of it."""
+"""A person says send: what they may agree to is agreed to, and what is due for a twin goes to its EHRs."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from gateway.consented import demand_leave
+from gateway.deliver.approval import approve_due, may_agree
+from gateway.deliver.ended import Ended
+from gateway.deliver.once_more import send_again
+from gateway.deliver.worker import work
 from gateway.home import Home, now
-from gateway.profiles import kept
-from gateway.pull.connection import Connection
-from gateway.pull.metadata import fetch_capability
-from gateway.pull.wire import Reply
-from gateway.sources import connect
-from gateway.store import Delivery
-from security.audit import delivery_event, read_event
-from security.errors import Denied, Fault, Refused, Unreachable
+from gateway.store import ARRIVED, ON_ITS_WAY, Delivery, DeliveryState
+from security.audit import read_event
+from security.errors import Fault
 
 __all__ = ["Sent", "send"]
+
+_ENDED: Final[frozenset[DeliveryState]] = frozenset({"declined", "dropped", "overtaken", "superseded", "retracted"})
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of one delivery: how many resources of each type were created, and how many were there already."""
+    """What became of one delivery: how many resources of each type were created, and how many were there already.
+
+    `reason` says why it has not arrived (`gateway.deliver.verdict.REASONS`).
+    """
 
     source: str
     delivery: str
@@ -35,6 +38,7 @@ class Sent:
     existed: Counter[str] = field(default_factory=Counter)
     fault: Fault | None = None
     bundle: bytes = b""
+    reason: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Write it for scripts; with the bundle where it is only planned."""
@@ -45,141 +49,67 @@ class Sent:
             "created": dict(self.created),
             "existed": dict(self.existed),
             "fault": {"code": self.fault.code, "say": str(self.fault)} if self.fault else None,
+            **({"reason": self.reason} if self.reason else {}),
             **({"bundle": msgspec.Raw(self.bundle)} if self.bundle else {}),
         }
 
 
-async def send(home: Home, twin: str, *, dry_run: bool = False, again: bool = False) -> list[Sent]:
-    """Send what is due for a twin. One delivery that fails costs only itself, stays due, and says why.
+async def send(home: Home, twin: str, *, why: str = "", dry_run: bool = False, again: bool = False) -> list[Sent]:
+    """Agree to what the person at the terminal may agree to, and deliver what is due for a twin, now.
 
-    What the patient's consents, as they are at this moment, do not allow is "held" and not sent.
+    One delivery that fails costs only itself, is tried again later, and says why. What they may not agree to stays
+    "proposed", and what the patient's consents, as they are at this moment, do not allow is "held": neither is sent.
+    `why` is kept with each agreement.
 
-    `again` also sends what has arrived already, which creates nothing new at a server that keeps to conditional
-    creates.
+    `again` also sends what has arrived already, and creates nothing new.
     """
-    waiting = [d for d in home.store.outbox(twin=twin) if again or d.state != "sent"]
-    results = [Sent(d.source, d.id, d.run, "sent") for d in home.store.outbox(twin=twin) if d not in waiting]
     if dry_run:
         home.store.append_audit([read_event(home.access(patient=twin))])  # who plans sees what would be written
-        return [*results, *(replace(_planned(d), state="would be sent") for d in waiting)]
-    for source in dict.fromkeys(d.source for d in waiting):
-        theirs = [d for d in waiting if d.source == source]
-        try:
-            known = kept(home.settings.home, source)
-            async with connect(home.settings.source(source), known, home=home, name=source) as connection:
-                capability = await fetch_capability(connection)
-                if not capability.can_transaction:
-                    raise Refused("The server takes no transactions.", hint="Set write = false for this source.")
-                for delivery in theirs:
-                    results.append(await _deliver(home, connection, delivery))
-        except Fault as fault:  # nothing of this source left
-            done = {r.delivery for r in results}
-            results += [Sent(d.source, d.id, d.run, "failed", fault=fault) for d in theirs if d.id not in done]
-    return results
+        would = (*ON_ITS_WAY, *(ARRIVED if again else ()))
+        shown = [d for d in home.store.outbox(twin=twin) if d.state not in _ENDED]
+        return [_planned(d, "would be sent") if d.state in would or may_agree(home, d) else _as_it_is(d) for d in shown]
+    waiting = {agreed.delivery.id: agreed.fault for agreed in approve_due(home, twin, why) if agreed.fault is not None}
+    _take_up(home, twin)
+    ended: dict[str, Ended] = {}
 
+    def tell(delivery: Delivery, how: Ended) -> None:
+        ended[delivery.id] = how
 
-async def _deliver(home: Home, connection: Connection, delivery: Delivery) -> Sent:
-    """Send one delivery: written down before it leaves, and again when the answer is there."""
-    if held := _held(home, delivery):
-        return held
-    access = home.access(patient=delivery.twin, peer=home.peer(delivery.source))
-    leaving = [delivery_event(access, delivery=delivery.id)]
-    if delivery.state == "sent":
-        home.store.append_audit(leaving)
-    elif not home.store.mark_sending(delivery, now(), leaving):
-        return Sent(
-            delivery.source,
-            delivery.id,
-            delivery.run,
-            "sending",
-            fault=Unreachable("Somebody else is sending this now."),
+    tally = await work(home, twin=twin, tell=tell)
+    if again:
+        await send_again(
+            home, [d for d in home.store.outbox(twin=twin) if d.state == "sent" and d.id not in ended], tell
         )
-    try:
-        reply = await connection.send(delivery.bundle)
-        sent = _read_reply(delivery, reply)
-    except Fault as fault:
-        failed = [
-            delivery_event(
-                home.access(patient=delivery.twin, peer=home.peer(delivery.source), outcome="8", reason=fault.code),
-                delivery=delivery.id,
-            )
-        ]
-        if delivery.state == "sent":
-            home.store.append_audit(failed)
-        else:
-            home.store.mark_failed(delivery.id, None, str(fault.detail or "").encode(), now(), failed)
-        return Sent(delivery.source, delivery.id, delivery.run, "failed", fault=fault)
-    if delivery.state != "sent":
-        home.store.mark_sent(delivery.id, reply.status, reply.body, now())
-    return sent
+    return [
+        _sent(each, ended.get(each.id), waiting.get(each.id) or tally.faults.get(each.source))
+        for each in home.store.outbox(twin=twin)
+        if each.state not in _ENDED
+    ]
 
 
-def _held(home: Home, delivery: Delivery) -> Sent | None:
-    """Ask the patient's consents once more, right before it would leave: what they forbid now stays here, and waits."""
-    try:
-        demand_leave(home, delivery.twin, delivery.run, _resources(delivery))
-    except Denied as denied:
-        access = home.access(patient=delivery.twin, peer=home.peer(delivery.source), outcome="8", reason="consent")
-        home.store.append_audit([delivery_event(access, delivery=delivery.id)])
-        return Sent(delivery.source, delivery.id, delivery.run, "held", fault=denied)
-    return None
+def _take_up(home: Home, twin: str) -> None:
+    """Let what waits for its next turn have it now."""
+    for delivery in home.store.outbox(twin=twin, states=("failed", "held")):
+        home.store.decide_delivery(delivery, delivery.state, now(), reason=delivery.reason)
 
 
-class _Response(msgspec.Struct):
-    status: str = ""
+def _sent(delivery: Delivery, how: Ended | None, unreached: Fault | None) -> Sent:
+    found = _as_it_is(delivery)
+    if how is not None:
+        return replace(found, created=how.counted("created"), existed=how.counted("existed"), fault=how.fault)
+    waits = delivery.state in ("proposed", *ON_ITS_WAY)
+    return replace(found, fault=unreached) if unreached is not None and waits else found
 
 
-class _Entry(msgspec.Struct):
-    response: _Response = msgspec.field(default_factory=_Response)
+def _as_it_is(delivery: Delivery) -> Sent:
+    return Sent(delivery.source, delivery.id, delivery.run, delivery.state, reason=delivery.reason)
 
 
-class _Bundle(msgspec.Struct):
-    resourceType: str = ""  # noqa: N815  FHIR's spelling
-    entry: list[_Entry] = []
-
-
-def _read_reply(delivery: Delivery, reply: Reply) -> Sent:
-    """Read a transaction-response entry by entry: a 200 may hold an error inside."""
-    types = _types(delivery)
-    try:
-        answer = msgspec.json.decode(reply.body, type=_Bundle)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Unreachable(
-            "The server's answer to a transaction cannot be read.",
-            hint="Run it again: nothing is written twice.",
-            detail=reply.status,
-        ) from error
-    statuses = [entry.response.status[:3] for entry in answer.entry]
-    if answer.resourceType != "Bundle" or len(statuses) != len(types) or not all(s.startswith("2") for s in statuses):
-        raise Refused(
-            "The server did not take the whole transaction.",
-            hint="Run twin doctor; nothing is written twice.",
-            detail=reply.status,
-        )
-    return Sent(
-        delivery.source,
-        delivery.id,
-        delivery.run,
-        "sent",
-        created=Counter(t for t, s in zip(types, statuses, strict=True) if s == "201"),
-        existed=Counter(t for t, s in zip(types, statuses, strict=True) if s != "201"),
-    )
-
-
-def _planned(delivery: Delivery) -> Sent:
-    return Sent(
-        delivery.source,
-        delivery.id,
-        delivery.run,
-        delivery.state,
-        created=Counter(_types(delivery)),
-        bundle=delivery.bundle,
+def _planned(delivery: Delivery, state: str) -> Sent:
+    return replace(
+        _as_it_is(delivery), state=state, created=Counter(_types(delivery)), bundle=delivery.bundle, reason=""
     )
 
 
 def _types(delivery: Delivery) -> Sequence[str]:
-    return [str(resource["resourceType"]) for resource in _resources(delivery)]
-
-
-def _resources(delivery: Delivery) -> Sequence[dict[str, Any]]:
-    return [entry["resource"] for entry in msgspec.json.decode(delivery.bundle)["entry"]]
+    return [str(entry["resource"]["resourceType"]) for entry in msgspec.json.decode(delivery.bundle)["entry"]]

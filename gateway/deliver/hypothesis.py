@@ -64,7 +64,15 @@ def propose_plans(home: Home, record: TwinRecord, run: str) -> list[Proposed]:
     plans = _operations(kept) if isinstance(kept, Operations) else _medicines(kept)
     sources = sources_of(kept.inputs)
     return [
-        propose_to(home, record, saved, source, partial(_result, home, saved, kept, plan, number), f"plan {number}")
+        propose_to(
+            home,
+            record,
+            saved,
+            source,
+            partial(_result, home, saved, kept, plan, number),
+            f"plan {number}",
+            kind="plan",
+        )
         for number, plan in enumerate(plans)
         for source in sources
     ]

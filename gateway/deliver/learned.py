@@ -1,4 +1,4 @@
-"""What was learned of a source's server by writing to it: one JSON file a source beside its profile, for people to read.
+"""What was learned of a server by writing to it: one JSON file a source beside its profile, for people to read.
 
 There is no patient data in it. It may be deleted at any time: it is learned anew.
 """
@@ -27,12 +27,17 @@ class Learned(msgspec.Struct, frozen=True, omit_defaults=True):
         Whether If-None-Exist keeps a second copy away; "no" where it made one all the same.
     update, if_match
         Whether a resource can be updated, and whether If-Match with an old version stops that.
+    creates
+        The types of those that we write of which its statement says that they can be created; `None` where nobody read
+        one, or there is none.
     refused
         The types that it refused to create, with why ("not-supported", "forbidden").
     losses
         By type, the elements that it does not keep as they were sent ("meta.security", "component[0].valueRange").
     search_lag_s
         How long what was written could not be found by a search, at most.
+    found
+        By type, whether a search by our name finds what was written.
     because
         How each is known, by its name: "statement", "answer", "read-back".
     edition
@@ -44,9 +49,11 @@ class Learned(msgspec.Struct, frozen=True, omit_defaults=True):
     conditional_create: Truth = "unknown"
     update: Truth = "unknown"
     if_match: Truth = "unknown"
+    creates: tuple[str, ...] | None = None
     refused: Mapping[str, str] = {}
     losses: Mapping[str, tuple[str, ...]] = {}
     search_lag_s: float = 0.0
+    found: Mapping[str, Truth] = {}
     because: Mapping[str, str] = {}
     edition: str = ""
 

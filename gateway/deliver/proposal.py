@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any
 
-from gateway import __version__
+from gateway.approval_settings import Kind
+from gateway.deliver.draft import Draft
 from gateway.deliver.guide import profiles_of
-from gateway.home import Home, now
+from gateway.deliver.proposed import Proposed, put_forward, takes_of
+from gateway.deliver.review import review
+from gateway.home import Home
 from gateway.simulation import answers_of, audit_reference
 from gateway.store import SavedRun, TwinRecord
 from gateway.wording import said_value
 from mappers import as_fhir_version
 from mappers.facts import Origin, Quantity
-from mappers.outbound import Result, ResultInput, ResultOutput, check, render, to_json
-from security.audit import proposal_event
+from mappers.outbound import Result, ResultInput, ResultOutput
 from twin_engine import Input, Output, Run
 
 __all__ = ["OVERTAKEN", "Proposed", "inputs_for", "patient_in", "propose", "propose_to", "result_of", "sources_of"]
@@ -25,34 +25,11 @@ __all__ = ["OVERTAKEN", "Proposed", "inputs_for", "patient_in", "propose", "prop
 OVERTAKEN = "the twin has newer facts than this run: {} again"
 
 
-@dataclass(frozen=True)
-class Proposed:
-    """One proposal, or in `left_out` why there is none; `is_new` where it was not in the outbox before."""
-
-    model: str
-    source: str
-    delivery: str
-    resources: tuple[str, ...]
-    left_out: str = ""
-    is_new: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        """Write it for scripts."""
-        return {
-            "model": self.model,
-            "source": self.source,
-            "delivery": self.delivery or None,
-            "resources": list(self.resources),
-            "left_out": self.left_out or None,
-            "new": self.is_new,
-        }
-
-
 def propose(home: Home, record: TwinRecord) -> list[Proposed]:
     """Turn the newest run of each model into one proposal for each EHR that its facts came from.
 
     A run that newer facts have overtaken is left out, and so are sources that cannot be written to: each with its
-    reason. Proposing the same run again changes nothing.
+    reason. Proposing the same run again changes nothing. What it takes the place of, and has not left, stays here.
     """
     newest: dict[str, tuple[SavedRun, Run]] = {}
     for saved, run in answers_of(home, record.id, record):
@@ -68,6 +45,7 @@ def propose(home: Home, record: TwinRecord) -> list[Proposed]:
                 found.append(propose_to(home, record, saved, source, result))
             else:
                 found.append(Proposed(saved.model, source, "", (), "nothing in it has a code and was not measured"))
+    review(home, record.id)
     return found
 
 
@@ -78,11 +56,18 @@ def sources_of(inputs: Sequence[Input]) -> list[str]:
 
 
 def propose_to(
-    home: Home, record: TwinRecord, saved: SavedRun, source: str, result: Callable[[str], Result], part: str = ""
+    home: Home,
+    record: TwinRecord,
+    saved: SavedRun,
+    source: str,
+    result: Callable[[str], Result],
+    part: str = "",
+    *,
+    kind: Kind | None = None,
 ) -> Proposed:
     """Put what `result` makes of a run for one EHR into the outbox, or say why it cannot be written there.
 
-    `part` tells one proposal from another of the same run.
+    `part` tells one proposal from another of the same run; `kind` is what it tells, where that is not in its outputs.
     """
     known = home.settings.sources.get(source)
     patient = patient_in(record, source)
@@ -99,27 +84,20 @@ def propose_to(
             else "its FHIR version is not known"
         )
         return Proposed(saved.model, source, "", (), why)
-    bundle = render(
-        result(source),
-        version,
-        patient=patient,
-        sender=f"fhirtwin {__version__}",
-        profiles=profiles_of(home, source),
-        organization=known.organization,
-    )
-    check(bundle, version)
-    delivery = home.blind.of("delivery", f"{saved.id} {source}{f' {part}' if part else ''}")
-    is_new = home.store.propose(
-        delivery,
-        record.id,
+    made = result(source)
+    return put_forward(
+        home,
+        record,
         source,
         saved.id,
-        to_json(bundle),
-        now=now(),
-        events=[proposal_event(home.access(patient=record.id), proposal=delivery)],
+        delivery=home.blind.of("delivery", f"{saved.id} {source}{f' {part}' if part else ''}"),
+        model=saved.model,
+        kind=kind or ("risk" if made.risks else "observation"),
+        draft=Draft(
+            made, version, patient, profiles=tuple(sorted(profiles_of(home, source))), organization=known.organization
+        ),
+        takes=takes_of(home, source),
     )
-    types = tuple(entry["resource"]["resourceType"] for entry in bundle["entry"])
-    return Proposed(saved.model, source, delivery, types, is_new=is_new)
 
 
 def patient_in(record: TwinRecord, source: str) -> str:

@@ -1,7 +1,8 @@
 """Warnings on their way: into the EHRs that the readings came from, as what each of them can hold, and to a webhook.
 
-What is delivered is forgotten as waiting only when it has arrived; the same warning has the same ids however often it
-is tried, so that nothing is there twice.
+A warning goes by itself unless a rule of [approval] wants somebody to agree. What is delivered is forgotten as waiting
+only when it has arrived, or somebody gave it up; the same warning has the same ids however often it is tried, so that
+nothing is there twice.
 """
 
 from __future__ import annotations
@@ -12,29 +13,32 @@ from decimal import Decimal
 
 import msgspec
 
-from gateway import __version__
 from gateway.consented import demand_leave
-from gateway.deliver.delivery import send
+from gateway.deliver.draft import Draft
 from gateway.deliver.guide import profiles_of
+from gateway.deliver.learned import learned
 from gateway.deliver.proposal import inputs_for, patient_in
+from gateway.deliver.proposed import Proposed, put_forward, takes_of
+from gateway.deliver.taken import takes as what_is_taken
 from gateway.deliver.webhook import Webhook, origin_of
+from gateway.deliver.worker import work
 from gateway.home import Home, now
-from gateway.profiles import kept as known
+from gateway.profiles import kept
 from gateway.pull.metadata import fetch_capability
 from gateway.simulation import open_twin
 from gateway.sources import connect
-from gateway.store import TwinRecord
+from gateway.store import ON_ITS_WAY, TwinRecord
 from gateway.warnings import Pending, kept_warnings, settle
-from mappers import as_fhir_version
-from mappers.outbound import Attention, Result, ResultOutput, check, choose_form, render, to_json
-from security.audit import System, delivery_event, proposal_event
-from security.errors import BadSettings, Fault, Refused
+from mappers import FhirVersion, as_fhir_version
+from mappers.outbound import Attention, Result, ResultOutput, choose_form
+from security.audit import System, delivery_event
+from security.errors import BadSettings, Denied, Fault, Refused, Unreachable
 from twin_engine.forecast import Forecast
 from twin_engine.watch import Change
 
 __all__ = ["Delivered", "deliver_warnings", "message_of"]
 
-_KINDS = frozenset({"DetectedIssue", "Flag", "Communication", "RiskAssessment"})
+_FORMS = frozenset({"DetectedIssue", "Flag", "Communication"})
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ class Delivered:
 async def deliver_warnings(home: Home, twin: str = "") -> list[Delivered]:
     """Deliver all that waits, of one twin or of all. What fails costs only itself, and waits on."""
     told = []
-    for owner, model, kept in kept_warnings(home, twin):
-        for pending in list(kept.pending):
+    for owner, model, watched in kept_warnings(home, twin):
+        for pending in list(watched.pending):
             for goal in pending.to:
                 told.append(await _deliver(home, owner, model, pending, goal))
     return told
@@ -116,7 +120,10 @@ def message_of(twin: str, model: str, change: Change) -> bytes:
 
 
 async def _to_ehrs(home: Home, twin: str, pending: Pending) -> int:
-    """Put the warning into the outbox for each EHR that the readings came from, and send it."""
+    """Put the warning into the outbox for each EHR that the readings came from, and deliver what is agreed to.
+
+    Nothing else is agreed to by that: what waits for a person goes on waiting.
+    """
     record = open_twin(home, twin)
     forecast = msgspec.json.decode(home.store.run(pending.run).content, type=Forecast)
     channel = pending.change.warning.rule.channel
@@ -127,13 +134,24 @@ async def _to_ehrs(home: Home, twin: str, pending: Pending) -> int:
             "No EHR that this twin's readings came from can be written to.",
             hint='Remove "fhir" from [warnings] deliver, or see write in [sources].',
         )
-    for source in writable:
-        await _propose(home, record, forecast, pending, source)
-    sent = [one for one in await send(home, twin) if one.source in writable]
-    failed = next((one.fault for one in sent if one.fault), None)
-    if failed:
-        raise failed
-    return sum(sum(one.created.values()) for one in sent)
+    proposed = [await _propose(home, record, forecast, pending, source) for source in writable]
+    faults: dict[str, Fault | None] = {}
+    tally = await work(
+        home, twin=twin, sources=writable, tell=lambda each, ended: faults.update({each.id: ended.fault})
+    )
+    made = 0
+    for each in proposed:
+        delivery = home.store.delivery(each.delivery)
+        if delivery.state in ON_ITS_WAY or delivery.state in ("proposed", "dead"):
+            raise faults.get(each.delivery) or tally.faults.get(each.source) or _waits(delivery.state, each.agrees)
+        made += sum(landed.how == "created" for landed in delivery.landed)
+    return made
+
+
+def _waits(state: str, agrees: str) -> Fault:
+    if state == "proposed":
+        return Denied(f"It waits until somebody agrees: {agrees}.", hint="See: twin proposals list.")
+    return Unreachable("It has not arrived yet.", hint="twin outbox list says why, and when it is tried again.")
 
 
 def _is_writable(home: Home, record: TwinRecord, source: str) -> bool:
@@ -141,30 +159,46 @@ def _is_writable(home: Home, record: TwinRecord, source: str) -> bool:
     return bool(known and known.base_url and known.write and patient_in(record, source))
 
 
-async def _propose(home: Home, record: TwinRecord, forecast: Forecast, pending: Pending, source: str) -> None:
-    delivery = home.blind.of("delivery", f"{pending.run} {source} {_said(pending.change)}")
-    profile = known(home.settings.home, source)
-    async with connect(home.settings.source(source), profile, home=home, name=source) as connection:
-        capability = await fetch_capability(connection)
-    version = as_fhir_version(capability.fhir_version)
-    takes = frozenset(kind for kind in _KINDS if capability.can_create(kind))
-    form = choose_form(takes)
-    if version is None or (form is None and "RiskAssessment" not in takes):
+async def _propose(home: Home, record: TwinRecord, forecast: Forecast, pending: Pending, source: str) -> Proposed:
+    version, takes = await _server(home, source)
+    form = choose_form(_FORMS if takes is None else takes)
+    if version is None or (takes is not None and form is None and "RiskAssessment" not in takes):
         raise Refused("The EHR takes neither a RiskAssessment nor any form of a warning.", hint="See twin doctor.")
-    bundle = render(
+    draft = Draft(
         _result(home, forecast, pending, source),
         version,
-        patient=patient_in(record, source),
-        sender=f"fhirtwin {__version__}",
+        patient_in(record, source),
+        profiles=tuple(sorted(profiles_of(home, source))),
+        organization=home.settings.source(source).organization,
         attention=_attention(pending.change, forecast) if form else None,
         form=form,
-        with_risks="RiskAssessment" in takes,
-        profiles=profiles_of(home, source),
-        organization=home.settings.source(source).organization,
+        with_risks=takes is None or "RiskAssessment" in takes,
     )
-    check(bundle, version)
-    event = proposal_event(home.access(patient=record.id), proposal=delivery)
-    home.store.propose(delivery, record.id, source, pending.run, to_json(bundle), now=now(), events=[event])
+    proposed = put_forward(
+        home,
+        record,
+        source,
+        pending.run,
+        delivery=home.blind.of("delivery", f"{pending.run} {source} {_said(pending.change)}"),
+        model=forecast.model,
+        kind="warning",
+        draft=draft,
+        takes=takes,
+    )
+    if proposed.left_out:
+        raise Refused(proposed.left_out, hint="See twin doctor.")
+    return proposed
+
+
+async def _server(home: Home, source: str) -> tuple[FhirVersion | None, frozenset[str] | None]:
+    """Say what a source's server speaks and takes; it is asked only where that is not known yet."""
+    last, takes = home.store.last_pull(source), takes_of(home, source)
+    if last is not None and takes is not None:
+        return as_fhir_version(last.fhir_version), takes
+    profile = kept(home.settings.home, source)
+    async with connect(home.settings.source(source), profile, home=home, name=source) as connection:
+        capability = await fetch_capability(connection)
+    return as_fhir_version(capability.fhir_version), what_is_taken(capability, learned(home.settings.home, source))
 
 
 def _result(home: Home, forecast: Forecast, pending: Pending, source: str) -> Result:

@@ -19,7 +19,11 @@ import msgspec
 from gateway import __version__
 from gateway.export.bundle import entries
 from gateway.export.gathering import Gathered
+from gateway.export.proofs import proofs_of
+from gateway.handles import handle
 from gateway.home import Home, now
+from gateway.lineage.grounds import facts_of
+from gateway.lineage.kept import pulled_of
 from gateway.store import StoredResource
 from mappers.outbound import to_json
 from mappers.outbound.times import instant
@@ -40,8 +44,13 @@ states.ndjson       what models keep of the person between two readings (simulat
 deliveries.ndjson   what was proposed to an EHR or sent to it, and what it answered
 identities.ndjson   who the sources say the person is, which patients of theirs that is, and what was decided of it
 strays.ndjson       what names the person and stands in no twin, or waits to be read
+exact.ndjson        the bytes of those of raw/ in which line breaks were replaced, in base64, by their SHA-256
+pulls.ndjson        with which pulls it came, what these proved, and where the sources are
 audit.ndjson        who had access, when and why: FHIR AuditEvents
+proofs.ndjson       that those events which a result stands on are in the signed audit log (c2sp.org/tlog-proof)
 manifest.txt        SHA-256, size and count of each file, signed by this installation (C2SP signed note, Ed25519)
+
+twin lineage RESULT --in THIS-FILE follows a result back to all that it stands on, and checks what is here.
 """
 
 
@@ -133,12 +142,15 @@ def _write(home: Home, gathered: Gathered, file: BinaryIO, identity: str) -> dic
             archive.add(f"raw/{name}", lines)
         for name, made in (
             ("history", _history(gathered)),
-            ("runs", _runs(gathered)),
+            ("runs", _runs(home, gathered)),
             ("states", _states(gathered)),
             ("deliveries", _deliveries(gathered)),
             ("identities", _identities(gathered)),
             ("strays", _strays(gathered)),
+            ("exact", _exact(gathered)),
+            ("pulls", _pulls(home, gathered)),
             ("audit", ({"number": entry.sequence, "event": entry.event} for entry in gathered.audit)),
+            ("proofs", proofs_of(home, gathered)),
         ):
             archive.add(f"{name}.ndjson", map(_line, made))
         told = archive.told
@@ -201,8 +213,30 @@ def _history(gathered: Gathered) -> Iterator[dict[str, Any]]:
                 }
 
 
-def _runs(gathered: Gathered) -> Iterator[dict[str, Any]]:
+def _exact(gathered: Gathered) -> Iterator[dict[str, Any]]:
+    """Write the bytes whose lines are not as they came: by their SHA-256, for who wants to compare them."""
+    told: set[str] = set()
+    for versions in gathered.versions.values():
+        for resource in (one for version in versions for one in version.resources if not one.ended):
+            if (b"\n" in resource.raw or b"\r" in resource.raw) and (sha256 := resource.sha256) not in told:
+                told.add(sha256)
+                yield {"sha256": sha256, "base64": base64.b64encode(resource.raw).decode()}
+
+
+def _pulls(home: Home, gathered: Gathered) -> Iterator[dict[str, Any]]:
+    sources = {one.source for versions in gathered.versions.values() for each in versions for one in each.resources}
+    for source in sorted(sources | {each.source for each in gathered.deliveries}):
+        known = home.settings.sources.get(source)
+        yield {"what": "source", "source": source, "base": known.base_url if known else ""}
+    for pull in gathered.pulls:
+        yield {"what": "pull", **msgspec.to_builtins(pulled_of(pull))}
+    for entry in gathered.certified:
+        yield {"what": "recorded", "number": entry.sequence, "event": entry.event}
+
+
+def _runs(home: Home, gathered: Gathered) -> Iterator[dict[str, Any]]:
     for run in gathered.runs:
+        origins = dict.fromkeys(origin for _, fact in facts_of(run) for origin in fact.origins)
         yield {
             "simulated": True,
             "run": run.id,
@@ -211,6 +245,10 @@ def _runs(gathered: Gathered) -> Iterator[dict[str, Any]]:
             "model": run.model,
             "twin_version": run.twin_version,
             "content": _content(run.content),
+            "handles": [
+                {"source": o.source, "resource": o.resource, "path": o.path, "handle": handle(home, run.twin, o)}
+                for o in origins
+            ],
         }
 
 
@@ -241,7 +279,18 @@ def _deliveries(gathered: Gathered) -> Iterator[dict[str, Any]]:
             "state": each.state,
             "attempts": each.attempts,
             "last_status": each.last_status,
+            "model": each.model,
+            "kind": each.kind,
+            "position": each.position,
+            "replaces": each.replaces,
+            "reason": each.reason,
+            "not_before": each.not_before,
+            "left": each.left,
+            "unsure": each.unsure,
+            "decision": _content(each.decision) if each.decision else None,
+            "landed": each.landed,
             "bundle": _content(each.bundle),
+            "content": _content(each.content) if each.content else None,
             "reply": None if each.reply is None else _content(each.reply),
         }
 

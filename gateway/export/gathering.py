@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gateway.home import Home
+from gateway.lineage.kept import came_of, pulls_that_brought
+from gateway.lineage.opening import certified
 from gateway.pull.page import Entry
 from gateway.store import (
     AuditEntry,
@@ -13,6 +15,7 @@ from gateway.store import (
     Guard,
     Identity,
     Linked,
+    Pull,
     SavedRun,
     SavedState,
     StoredResource,
@@ -34,7 +37,8 @@ _THEIR_OWN = Reidentify("hand a person all that is held about them")
 class Gathered:
     """One person: their twin, and the twins that they were before they were joined (`along`).
 
-    `strays` are about them and belong to no twin, `waiting` has come and is not mapped yet. All of it is patient data.
+    `strays` are about them and belong to no twin, `waiting` has come and is not mapped yet. `pulls` are those with
+    which anything of them came, `certified` the records of what these proved. All of it is patient data.
     """
 
     twin: str
@@ -51,6 +55,8 @@ class Gathered:
     strays: tuple[StoredResource, ...]
     waiting: tuple[tuple[str, Entry], ...]
     audit: tuple[AuditEntry, ...]
+    pulls: tuple[Pull, ...]
+    certified: tuple[AuditEntry, ...]
 
 
 def gather(home: Home, twin: str) -> Gathered:
@@ -63,21 +69,27 @@ def gather(home: Home, twin: str) -> Gathered:
     pairs = {
         pair.number: pair for one in group for pair in store.identities(decided=True) if one in (pair.one, pair.other)
     }
+    versions = {one: store.twin_versions(one, leave=_THEIR_OWN) for one in group}
+    came = came_of(version for one in group for version in versions[one])
+    runs = tuple(run for one in group for run in store.runs(one))
+    pulls = pulls_that_brought(came, runs, store.pulls())
     return Gathered(
         twin=twin,
         along=along,
         record=store.twin_record(twin, leave=_THEIR_OWN),
-        versions={one: store.twin_versions(one, leave=_THEIR_OWN) for one in group},
+        versions=versions,
         told={one: store.told_of(one, _THEIR_OWN) for one in group},
         linked={one: store.linked(one) for one in group},
         identities=tuple(pairs[number] for number in sorted(pairs)),
         guards=tuple(guard for one in group for guard in store.guards(one)),
-        runs=tuple(run for one in group for run in store.runs(one)),
+        runs=runs,
         states=tuple((one, *state) for one in group for state in store.states_of(one)),
         deliveries=tuple(each for one in group for each in store.outbox(twin=one)),
         strays=tuple(strays),
         waiting=tuple(waiting),
         audit=tuple(entry for one in group for entry in _audit(home, one)),
+        pulls=tuple(pulls),
+        certified=tuple(certified(home, pulls)),
     )
 
 

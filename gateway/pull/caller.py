@@ -47,6 +47,7 @@ class Request:
 
     `anywhere` is false where the credentials may go to URLs below the base only, true where they may go to the whole
     server, because it told us the URL. `check` looks at an answer, and raises `NotFhir` to have it asked for once more.
+    `before` is called when it leaves, each time; what it raises keeps it here.
     """
 
     method: str
@@ -57,6 +58,7 @@ class Request:
     abroad: bool = False
     anywhere: bool = False
     check: Callable[[Reply], None] | None = None
+    before: Callable[[], None] | None = None
 
 
 @dataclass(slots=True)
@@ -96,6 +98,8 @@ class Caller:
 
         async def attempt() -> Reply:
             async with self._watched(request.url) as heard:
+                if request.before is not None:
+                    request.before()
                 reply = await self._authorized(request, send, renewal)
                 heard(reply)
             if request.check is not None and 200 <= reply.status < 300:

@@ -24,6 +24,8 @@ __all__ = ["ComeBackLater", "Connection", "Credentials", "OutOfOrder", "Told"]
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _NOT_STARTED: Final = frozenset({429, 503})  # the server says that it did not begin with what it was asked
+_LATER: Final = frozenset({425, 429})  # what was written was not begun with
+_ALL_BUT_LATER: Final = frozenset(range(100, 600)) - _LATER
 _NO_JOB: Final = frozenset(range(400, 500)) - {401, 403, 408, 425, 429}
 
 
@@ -96,6 +98,39 @@ class Connection(Line):
         tries = self.retry.patience.tries if if_none_exist else 1
         request = Request("POST", self.url_of(target), headers, body, self.auth)
         return judged(await self.caller.ask(request, tries=tries))
+
+    async def write(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        *,
+        if_none_exist: str = "",
+        if_match: str = "",
+        prefer: str = "",
+        before: Callable[[], None] | None = None,
+    ) -> Reply:
+        """Write something ("" is the base, for a Bundle), once, and return the answer whatever its status is.
+
+        It is asked again where the server has not begun with it: 425, 429, or no connection. After any other fault
+        nobody knows whether it was done. What is in the body of the answer is for the caller to read. `before` is
+        called right before it leaves, each time, after all waiting; what it raises keeps it here.
+        """
+        headers = {"Accept": self.media_type, **_wishes(prefer)}
+        if body:
+            headers["Content-Type"] = self.sent_type
+        if if_none_exist:
+            headers["If-None-Exist"] = if_none_exist
+        if if_match:
+            headers["If-Match"] = if_match
+        request = Request(method, self.url_of(target), headers, body, self.auth, before=before)
+        return await self.caller.ask(
+            request,
+            tries=self.retry.patience.tries,
+            allow=_ALL_BUT_LATER,
+            after=_LATER,
+            after_fault=lambda fault: isinstance(fault, NotSent),
+        )
 
     async def send(self, bundle: bytes, *, prefer: str = "return=minimal") -> Reply:
         """Send a transaction Bundle, once. After `Unreachable` nobody knows whether it was done: look, then repeat."""

@@ -24,6 +24,7 @@ __all__ = ["CHECKS", "Finding", "State", "examine"]
 State = Literal["ok", "warning", "failed", "skipped"]
 
 CHECKS = ("url", "metadata", "version", "smart", "token", "scopes", "read", "write")
+_LEAST = "DocumentReference"  # in which any result can go (mappers.outbound.ladder)
 _NOT_SO = (400, 422)  # the question is not taken as it was asked
 
 
@@ -174,14 +175,17 @@ def _write(connection: Connection, capability: Capability, create: Sequence[str]
     if not capability.is_told:
         return Finding("write", "warning", "The server does not say what it takes.", "The first delivery will tell.")
     refused = [t for t in create if not capability.can_create(t)]
-    if not capability.can_transaction:
-        hint = "Results cannot be delivered here; set write = false."
-        return Finding("write", "failed", "The server takes no transactions.", hint)
+    if not any(map(capability.can_create, (*create, _LEAST))):
+        hint = "Results are tried all the same, and most likely refused: ask its operator, or set write = false."
+        return Finding("write", "failed", "The server creates nothing that a result can go in.", hint)
     if refused:
-        hint = "Results that need them go down to what the server takes, or set write = false."
+        hint = "What would go in them goes in what the server takes (below), or set write = false."
         return Finding("write", "warning", f"The server does not create: {', '.join(refused)}.", hint)
     lacking = [t for t in create if f"{t}.c" in narrowed(connection.auth)]
     if lacking:
         hint = "Ask the server's operator for scopes to create these, or set write = false."
         return Finding("write", "failed", f"No scope to create: {', '.join(lacking)}.", hint)
+    if not capability.can_transaction:
+        hint = "A result that is cut off in the middle is gone on with at the next try."
+        return Finding("write", "ok", "The server takes no transactions: results go part by part.", hint)
     return Finding("write", "ok", "The server says that it takes what we would write; it was not tried.")

@@ -27,7 +27,8 @@ __all__ = [
 _US_CORE: Final = "http://hl7.org/fhir/us/core"
 _US_CORE_SERVER: Final = f"{_US_CORE}/CapabilityStatement/us-core-server"
 OF_US_CORE: Final = frozenset(  # of the CapabilityStatement us-core-server 6.1.0
-    f"{_US_CORE}/StructureDefinition/us-core-{name}" for name in ("simple-observation", "provenance")
+    f"{_US_CORE}/StructureDefinition/us-core-{name}"
+    for name in ("simple-observation", "provenance", "documentreference")
 )
 """The profiles of US Core to which something that we write conforms (`mappers.outbound.us_core`)."""
 _LEVELS = {"patient-export": "Patient", "group-export": "Group", "patient-everything": "Patient"}
@@ -133,7 +134,8 @@ def read_capability(body: bytes, headers: Mapping[str, str] | None = None) -> Ca
             types[type_] = _ability(each, type_, system)
     interactions = {code for rest in rests for code in _texts(rest, "interaction", "code")}
     for rest in rests:  # transactionMode is DSTU2's way to say what later versions say by an interaction
-        mode = _text(rest, "transactionMode")
+        if mode := _text(rest, "transactionMode"):
+            interactions -= {"batch", "transaction"}  # its code "transaction" means either
         interactions |= {"both": {"batch", "transaction"}}.get(mode, {mode} - {""})
     software = told["software"] if isinstance(told.get("software"), dict) else {}
     name, number = _text(software, "name"), _text(software, "version")

@@ -18,12 +18,19 @@ _OTHER: Mapping[ScopeStyle, ScopeStyle] = {"v1": "v2", "v2": "v1"}
 _V1 = {"read": "rs", "write": "cud", "*": "cruds"}
 
 
-def wanted(read: Iterable[str], create: Iterable[str], style: ScopeStyle) -> tuple[str, ...]:
-    """Write the scopes for reading and searching some types, and creating some (with a search, to create once)."""
+def wanted(
+    read: Iterable[str], create: Iterable[str], style: ScopeStyle, change: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Write the scopes for reading and searching some types, and creating some (with a search, to create once).
+
+    Of what we `change` we create what is new, too.
+    """
+    change = tuple(change)
+    writes = dict.fromkeys([*create, *change])
     if style == "v1":
-        reads = dict.fromkeys([*read, *create])
-        return tuple(f"system/{t}.read" for t in reads) + tuple(f"system/{t}.write" for t in dict.fromkeys(create))
-    letters = dict.fromkeys(read, "rs") | dict.fromkeys(create, "crs")
+        reads = dict.fromkeys([*read, *writes])
+        return tuple(f"system/{t}.read" for t in reads) + tuple(f"system/{t}.write" for t in writes)
+    letters = dict.fromkeys(read, "rs") | dict.fromkeys(writes, "crs") | dict.fromkeys(change, "crus")
     return tuple(f"system/{t}.{actions}" for t, actions in letters.items())
 
 
@@ -35,18 +42,21 @@ class _Offer(Protocol):
     def scopes_supported(self) -> tuple[str, ...]: ...
 
 
-def alternatives(read: Iterable[str], create: Iterable[str], offer: _Offer) -> list[tuple[str, ...]]:
+def alternatives(
+    read: Iterable[str], create: Iterable[str], offer: _Offer, change: Iterable[str] = ()
+) -> list[tuple[str, ...]]:
     """Write the scopes that we want in the style of the server's configuration, and after it what else it may mean.
 
-    That is the other version's style; and where all types are wanted and the server lists types, those (no list of
-    scopes is exhaustive, SMART App Launch 2.2 "Response": so this comes last, and what it leaves out is missing).
+    That is the same without what we would `change`, which many servers let nobody; the other version's style; and where
+    all types are wanted and the server lists types, those (no list of scopes is exhaustive, SMART App Launch 2.2
+    "Response": so this comes last, and what it leaves out is missing).
     """
-    read, create = tuple(read), tuple(create)
+    read, create, change = tuple(read), tuple(create), tuple(change)
     told, other = offer.scope_style, _OTHER[offer.scope_style]
     listed = sorted(
         {t for t, actions, _ in map(_parse, offer.scopes_supported) if t not in ("", "*") and "s" in actions}
     )
-    found = [wanted(read, create, told), wanted(read, create, other)]
+    found = [wanted(read, create, style, also) for style in (told, other) for also in (change, ())]
     if "*" in read and listed:
         found.append(wanted(listed, [t for t in create if t in listed], told))
     return list(dict.fromkeys(found))

@@ -60,6 +60,7 @@ class _Asking(TypedDict, total=False):
     scopes: str
     read: Iterable[str]
     create: Iterable[str]
+    change: Iterable[str]
     clock: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]]
     dice: random.Random
@@ -71,10 +72,10 @@ class ClientCredentials:
     One request for a token is under way at most; who asks meanwhile gets its token, or its fault. An endpoint that
     fails in passing (network, 5xx, 429, a 400 without a word) is asked `_TRIES` times in all, with pauses; while the
     old token is good, a renewal that fails costs nothing. A word of refusal is taken as said: `invalid_client` is
-    followed by one try in another way of the client's, `invalid_scope` by one in the other version's scopes and one
-    with the types that the server lists, an endpoint that is gone by one look for another. Then the client asks
-    no more for a minute. What helped stands in `remarks`, and is tried first from then on. Whoever sets `heard` is told
-    of each request before its token is used.
+    followed by one try in another way of the client's, `invalid_scope` by one each without what we would change, in the
+    other version's scopes and with the types that the server lists, an endpoint that is gone by one look for another.
+    Then the client asks no more for a minute. What helped stands in `remarks`, and is tried first from then on. Whoever
+    sets `heard` is told of each request before its token is used.
 
     Parameters
     ----------
@@ -83,8 +84,8 @@ class ClientCredentials:
     client
         Who asks, and how it shows that.
     scopes
-        Scopes to ask for, as SMART writes them; where empty, they are made from `read` and `create` (resource types),
-        in the style that the server understands.
+        Scopes to ask for, as SMART writes them; where empty, they are made from `read`, `create` and `change` (resource
+        types), in the style that the server understands. `change` is asked for no more where the server refuses it.
     """
 
     def __init__(
@@ -95,13 +96,15 @@ class ClientCredentials:
         scopes: str = "",
         read: Iterable[str] = ("*",),
         create: Iterable[str] = (),
+        change: Iterable[str] = (),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         dice: random.Random | None = None,
     ) -> None:
         self._base = Base.parse(base_url)
         self._client = client
-        self._scopes, self._read, self._create = tuple(scopes.split()), tuple(read), tuple(create)
+        self._scopes, self._read = tuple(scopes.split()), tuple(read)
+        self._create, self._change = tuple(create), tuple(change)
         self._clock, self._sleep = clock, sleep
         self._dice = dice or random.Random()  # noqa: S311 - jitter, not a secret
         self._one_at_a_time = asyncio.Lock()
@@ -176,7 +179,7 @@ class ClientCredentials:
     def _begin(self, told: SmartConfiguration) -> _Attempt:
         """Begin with what helped the last time."""
         ways = [*self._client.ways(told)]
-        scopes = [self._scopes] if self._scopes else alternatives(self._read, self._create, told)
+        scopes = [self._scopes] if self._scopes else alternatives(self._read, self._create, told, self._change)
         return _Attempt(
             told,
             sorted(ways, key=lambda way: way != self._way),
@@ -216,7 +219,7 @@ class ClientCredentials:
         return reply
 
     def _wanted(self, attempt: _Attempt) -> tuple[str, ...]:
-        return self._scopes or alternatives(self._read, self._create, attempt.told)[0]
+        return self._scopes or alternatives(self._read, self._create, attempt.told, self._change)[0]
 
     def _took(self, grant: Grant, attempt: _Attempt) -> Grant:
         self._way, self._written = attempt.ways[0], attempt.scopes[0]

@@ -3,7 +3,7 @@
 from gateway.store.backing import Copy, copy_file, inspect_copy
 from gateway.store.blocks import Ends
 from gateway.store.contents import name_of
-from gateway.store.delivery import ARRIVED, ON_ITS_WAY, Attempt, Delivery, DeliveryState, Landed
+from gateway.store.delivery import ARRIVED, ARROWS, ON_ITS_WAY, Attempt, Delivery, DeliveryState, Landed
 from gateway.store.erasing import Erasure, Relatives
 from gateway.store.guarding import Guard, GuardKind
 from gateway.store.identities import Decision, Identity, Linked
@@ -27,6 +27,7 @@ from gateway.store.values import (
 
 __all__ = [
     "ARRIVED",
+    "ARROWS",
     "ON_ITS_WAY",
     "Attempt",
     "AuditEntry",

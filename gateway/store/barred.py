@@ -43,6 +43,11 @@ class Barred(Owners):
         """Hash a name under which a source knows an erased person or a resource about them."""
         return bytes.fromhex(self._blind.of(f"erased of {source}", name))
 
+    def erased_as(self, source: str, name: str) -> str | None:
+        """Say which twin was erased under a name that a source had for it or for something about it."""
+        with self._reading() as session:
+            return self._erased_among(session, source, [name]).get(name)
+
     def admit(self, source: str, pages: Sequence[Page]) -> list[Page]:
         """Leave out of pages, before anything is made of them, what names somebody who is barred."""
         with self._reading() as session:

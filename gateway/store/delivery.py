@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
 import msgspec
 
-__all__ = ["ARRIVED", "ON_ITS_WAY", "Attempt", "Delivery", "DeliveryState", "Landed"]
+__all__ = ["ARRIVED", "ARROWS", "ON_ITS_WAY", "Attempt", "Delivery", "DeliveryState", "Landed"]
 
 DeliveryState = Literal[
     "proposed",
@@ -31,6 +32,29 @@ ON_ITS_WAY: Final[tuple[DeliveryState, ...]] = ("approved", "sending", "failed",
 
 ARRIVED: Final[tuple[DeliveryState, ...]] = ("sent", "superseded", "retracted")
 """At the EHR, whatever stands there of it now."""
+
+_GIVEN_UP: Final[frozenset[DeliveryState]] = frozenset({"dropped", "overtaken"})
+
+ARROWS: Final[Mapping[DeliveryState, frozenset[DeliveryState]]] = {
+    "proposed": _GIVEN_UP | {"approved", "declined"},
+    "approved": _GIVEN_UP | {"sending"},
+    "sending": _GIVEN_UP | {"sending", "approved", "failed", "held", "dead", "sent"},
+    "failed": _GIVEN_UP | {"sending", "approved", "failed"},
+    "held": _GIVEN_UP | {"sending", "approved", "held"},
+    "dead": _GIVEN_UP | {"approved"},
+    "sent": frozenset({"superseded", "retracted"}),
+    "superseded": frozenset({"retracted"}),
+    "retracted": frozenset(),
+    "declined": frozenset(),
+    "dropped": frozenset(),
+    "overtaken": frozenset(),
+}
+"""Where a delivery may go from each state; there is no other way.
+
+To "sending" it is taken by whoever leases it (again, once a lease has ended), and from there by how the attempt ended:
+"approved" gives it back untried. "failed" and "held" go to themselves where they are taken up before their time. All
+else is decided.
+"""
 
 
 class Landed(msgspec.Struct, frozen=True):

@@ -26,6 +26,7 @@ from gateway.pull.page import Entry, Page
 from gateway.store.audit_view import AuditView
 from gateway.store.audited import Events, Work
 from gateway.store.identities import Decision
+from gateway.store.landing import landed_of
 from gateway.store.layers import blocks, open_layers, read_resources
 from gateway.store.names import is_about, local_name, own_name
 from gateway.store.owners import batches, source_owner, twin_owner
@@ -46,6 +47,7 @@ from gateway.store.tables import (
     PersonTokenRow,
     PullRow,
     RunRow,
+    SourceKeyRow,
     StateRow,
     TwinRow,
     TwinSourceRow,
@@ -155,6 +157,8 @@ class Erasing(Resealing):
         waiting: list[tuple[str, Entry]] = []
         with self._reading() as session:
             for source, names in sorted(self._gone(session, twins).names.items()):
+                if session.get(SourceKeyRow, source) is None:
+                    continue
                 key = self._source_key(session, source)
                 which = (col(BlockRow.twin).is_(None), col(BlockRow.source) == source)
                 for block in blocks(session, *which, sealed=True):
@@ -193,6 +197,8 @@ class Erasing(Resealing):
             self._delete(session, group)
             left = Resealed()
             for source, names in sorted(gone.names.items()):
+                if session.get(SourceKeyRow, source) is None:  # it was written to, and nothing came from there
+                    continue
                 resealed = self._reseal(session, source, names, now)
                 owners.append(source_owner(source, resealed.generation))
                 left += resealed
@@ -265,6 +271,10 @@ class Erasing(Resealing):
                     theirs.update(filter(None, (own_name(resource.raw), local_name(resource.full_url))))
                     if "@" not in resource.key:
                         theirs.add(resource.key)
+            for source, landed in landed_of(session, key, twin):
+                ours = [one for one in landed if not one.reference.startswith("Device/")]  # a model is everybody's
+                names = (name for one in ours for name in (one.reference, f"urn:uuid:{one.uuid}"))
+                gone.names.setdefault(source, set()).update(names)
         return gone
 
     def _bar(self, session: Session, group: Sequence[str], names: Mapping[str, Iterable[str]]) -> None:

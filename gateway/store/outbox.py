@@ -4,8 +4,9 @@
         └▶ declined  ▲          ├──▶ failed, held ──▶ sending (tried again)
                      └─ retry ──┴──▶ dead
 
-What has not arrived may be dropped, or be overtaken by what is newer. A proposal and the agreement to it are one row, so
-that nothing can be agreed to and not be on its way. How it is sent: `gateway.store.sending`.
+What has not arrived may be dropped, or be overtaken by what is newer; every way there is stands in
+`gateway.store.delivery.ARROWS`. A proposal and the agreement to it are one row, so that nothing can be agreed to and
+not be on its way. How it leaves: `gateway.store.sending`.
 """
 
 from __future__ import annotations
@@ -15,24 +16,52 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import func, update
-from sqlmodel import Session, col, select
+from sqlalchemy import bindparam, func, insert, select, update
+from sqlmodel import Session
 
-from gateway.store.audited import Events, Work
-from gateway.store.delivery import ON_ITS_WAY, Delivery, DeliveryState, Landed
-from gateway.store.guarding import Guarding
-from gateway.store.tables import LandedRow, OutboxRow
+from gateway.store.audited import Events
+from gateway.store.delivery import ARROWS, ON_ITS_WAY, Delivery, DeliveryState
+from gateway.store.landing import BARE, WHOLE, Landing, bare_delivery
+from gateway.store.prefix import begins_with
+from gateway.store.turns import OUTBOX
 from security.errors import Misuse, UnknownName
-from security.vault import Place, SealingKey
+from security.vault import Place
 
 __all__ = ["Outbox"]
 
 _SHOWN: Final = 10  # how many known ids an error names
-_LAST: Any = select(func.coalesce(func.max(OutboxRow.position), 0))
-_landed = msgspec.json.Decoder(tuple[Landed, ...])
+_DECIDED: Final = frozenset({"approved", "declined", "dropped", "overtaken", "failed", "held"})
+_IN_PLACE: Final = frozenset({"failed", "held"})
+_ROW: Final = OUTBOX.c
+
+# Made once: putting a statement together takes as long as executing it.
+_LAST: Final = select(func.coalesce(func.max(_ROW.position), 0))
+_IS_THERE: Final = select(_ROW.id).where(_ROW.id == bindparam("of_id"))
+_STANDS: Final = select(_ROW.state, _ROW.attempts, _ROW.position, _ROW.lease_until).where(_ROW.id == bindparam("of_id"))
+_ADD: Final = insert(OUTBOX)
+_DECIDE: Final = (
+    update(OUTBOX)
+    .where(_ROW.id == bindparam("of_id"))
+    .values(
+        state=bindparam("new_state"),
+        attempts=bindparam("new_attempts"),
+        reason=bindparam("new_reason"),
+        updated=bindparam("new_updated"),
+        position=bindparam("new_position"),
+        decision=func.coalesce(bindparam("new_decision", type_=_ROW.decision.type), _ROW.decision),
+        not_before=None,
+        holder=None,
+        lease_until=None,
+    )
+)
+_BECOME: Final = (
+    update(OUTBOX)
+    .where(_ROW.id == bindparam("of_id"), _ROW.state.in_(bindparam("before", expanding=True)))
+    .values(state=bindparam("new_state"), updated=bindparam("new_updated"))
+)
 
 
-class Outbox(Guarding):
+class Outbox(Landing):
     """Keeps proposals, what was decided about them, and where they are."""
 
     def propose(
@@ -54,34 +83,34 @@ class Outbox(Guarding):
         """Put a proposal into the outbox under its id, which is derived from what it delivers.
 
         With a `decision` it is agreed to in the same write. Proposing it again does nothing, whatever became of it, and
-        returns `False`. Raises `Denied` where the twin is restricted, as sending it does.
+        returns `False`. Raises `Denied` where the twin is restricted, as agreeing to it does.
         """
         with self.transaction() as work:
             self.must_be_open(twin)
-            session = work.session
-            if session.get(OutboxRow, delivery) is not None:
+            connection = work.session.connection()
+            if connection.execute(_IS_THERE, {"of_id": delivery}).first() is not None:
                 return False
             work.record(events)
-            key = self._twin_key(session, twin)
-            row = OutboxRow(
-                id=delivery,
-                twin=twin,
-                source=source,
-                run=run,
-                created=now,
-                updated=now,
-                state="approved" if decision else "proposed",
-                attempts=0,
-                model=model,
-                kind=kind,
-                position=self._next(session),
-                replaces=replaces or None,
-                bundle=key.seal(bundle, Place("outbox", delivery, "bundle")),
-                content=key.seal(content, Place("outbox", delivery, "content")) if content else None,
-                decision=key.seal(decision, Place("outbox", delivery, "decision")) if decision else None,
-            )
-            session.add(row)
-            session.flush()
+            key = self._twin_key(work.session, twin)
+            row = {
+                "id": delivery,
+                "twin": twin,
+                "source": source,
+                "run": run,
+                "created": now,
+                "updated": now,
+                "state": "approved" if decision else "proposed",
+                "attempts": 0,
+                "model": model,
+                "kind": kind,
+                "position": self._next(work.session),
+                "replaces": replaces or None,
+                "unsure": False,
+                "bundle": key.seal(bundle, Place("outbox", delivery, "bundle")),
+                "content": key.seal(content, Place("outbox", delivery, "content")) if content else None,
+                "decision": key.seal(decision, Place("outbox", delivery, "decision")) if decision else None,
+            }
+            connection.execute(_ADD, row)
             return True
 
     def decide_delivery(
@@ -94,57 +123,111 @@ class Outbox(Guarding):
         reason: str = "",
         events: Events = (),
     ) -> bool:
-        """Take a delivery that nobody is sending to another state, for a person: approved, declined, dropped, overtaken.
+        """Take a delivery that nobody is sending to another state: approved, declined, dropped, overtaken.
 
-        Agreed to, it stands behind all that was agreed to before; what is `dead` may be approved again. Returns `False`,
-        and records nothing, where it is no longer as it was when read.
+        Agreed to for the first time, or when it was dead (its attempts count anew then), it stands behind all that was
+        agreed to before. What failed or is held keeps its place; in the same state once more it is taken up at once.
+        What is being sent can be decided about once its lease has ended.
+
+        Returns `False`, and records nothing, where it is no longer as it was when read. Raises `ValueError` for a way
+        that `ARROWS` does not have, `Denied` where it would be approved and the twin is restricted.
         """
+        if state not in _DECIDED or state not in ARROWS[delivery.state]:
+            raise ValueError(f"what is {delivery.state} does not become {state}")
         with self.transaction() as work:
-            self.must_be_open(delivery.twin)
-            row = work.session.get(OutboxRow, delivery.id, populate_existing=True)
+            if state == "approved":
+                self.must_be_open(delivery.twin)
+            connection = work.session.connection()
+            row = connection.execute(_STANDS, {"of_id": delivery.id}).first()
             if row is None or (row.state, row.attempts) != (delivery.state, delivery.attempts):
                 return False
+            if row.state == "sending" and row.lease_until is not None and row.lease_until > now:
+                return False
             work.record(events)
-            row.state, row.reason, row.updated = state, reason or None, now
-            row.not_before = row.holder = row.lease_until = None
-            if state == "approved":
-                row.position = self._next(work.session)
+            is_last = state == "approved" and row.state not in (*_IN_PLACE, "sending")
+            sealed = None
             if decision:
-                key = self._twin_key(work.session, row.twin)
-                row.decision = key.seal(decision, Place("outbox", row.id, "decision"))
-            work.session.add(row)
-            work.session.flush()
+                key = self._twin_key(work.session, delivery.twin)
+                sealed = key.seal(decision, Place("outbox", delivery.id, "decision"))
+            new = {
+                "of_id": delivery.id,
+                "new_state": state,
+                "new_attempts": 0 if row.state == "dead" else row.attempts,
+                "new_reason": reason or None,
+                "new_updated": now,
+                "new_position": self._next(work.session) if is_last else row.position,
+                "new_decision": sealed,
+            }
+            connection.execute(_DECIDE, new)
             return True
 
-    def note_replaced(self, delivery: str, state: DeliveryState, now: datetime) -> None:
-        """Note what became at the EHR of a delivery that had arrived: "superseded" or "retracted"."""
+    def note_replaced(self, delivery: str, state: DeliveryState, now: datetime, events: Events = ()) -> bool:
+        """Note what became at the EHR of a delivery that had arrived: "superseded" or "retracted".
+
+        Returns `False`, and records nothing, where it had not arrived or that is noted. Raises `ValueError` for any
+        other state.
+        """
+        if state not in ("superseded", "retracted"):
+            raise ValueError(f"what has arrived does not become {state}")
+        before = [one for one, ways in ARROWS.items() if state in ways]
+        told = {"of_id": delivery, "before": before, "new_state": state, "new_updated": now}
         with self.transaction() as work:
-            arrived = (col(OutboxRow.id) == delivery, col(OutboxRow.state).in_(("sent", "superseded")))
-            work.session.exec(update(OutboxRow).where(*arrived).values(state=state, updated=now))
+            if not work.session.connection().execute(_BECOME, told).rowcount:
+                return False
+            work.record(events)
+            return True
 
     def outbox(
-        self, source: str | None = None, twin: str | None = None, states: Collection[DeliveryState] = ()
+        self,
+        source: str | None = None,
+        twin: str | None = None,
+        states: Collection[DeliveryState] = (),
+        *,
+        run: str | None = None,
     ) -> list[Delivery]:
-        """Open all deliveries, oldest first; to one source, of one twin or in some states where told."""
-        statement = select(OutboxRow).order_by(col(OutboxRow.created), col(OutboxRow.id))
-        if source is not None:
-            statement = statement.where(OutboxRow.source == source)
-        if twin is not None:
-            statement = statement.where(OutboxRow.twin == twin)
+        """Open all deliveries, oldest first; to one source, of one twin or run, or in some states where told."""
+        statement = WHOLE.order_by(_ROW.created, _ROW.id)
+        for column, told in ((_ROW.source, source), (_ROW.twin, twin), (_ROW.run, run)):
+            statement = statement if told is None else statement.where(column == told)
         if states:
-            statement = statement.where(col(OutboxRow.state).in_(states))
+            statement = statement.where(_ROW.state.in_(states))
         with self._reading() as session:
-            return [self._delivery(session, row) for row in session.exec(statement).all()]
+            return self._deliveries(session, session.connection().execute(statement))
+
+    def outbox_listed(
+        self,
+        sources: Collection[str] | None = None,
+        twin: str | None = None,
+        states: Collection[DeliveryState] = (),
+        *,
+        limit: int | None = None,
+    ) -> list[Delivery]:
+        """List deliveries without opening them, newest first, at most `limit`: nothing that is sealed comes along."""
+        statement = BARE.order_by(_ROW.created.desc(), _ROW.id.desc()).limit(limit)
+        if sources is not None:
+            statement = statement.where(_ROW.source.in_(sources))
+        if twin is not None:
+            statement = statement.where(_ROW.twin == twin)
+        if states:
+            statement = statement.where(_ROW.state.in_(states))
+        with self._reading() as session:
+            return [bare_delivery(row) for row in session.connection().execute(statement)]
+
+    def outbox_twins(self, states: Collection[DeliveryState]) -> list[str]:
+        """Name the twins that have deliveries in some states. It opens nothing."""
+        with self._reading() as session:
+            named = select(_ROW.twin).where(_ROW.state.in_(states)).distinct().order_by(_ROW.twin)
+            return list(session.connection().scalars(named).all())
 
     def delivery(self, start: str) -> Delivery:
         """Open one by its id or the start of it. Raises `UnknownName` where none is, `Misuse` for several."""
         with self._reading() as session:
-            same = func.substr(col(OutboxRow.id), 1, len(start)) == start.lower()
-            chosen = select(OutboxRow).where(same).limit(2)
-            found = session.exec(chosen).all() if start and start.isprintable() else []
-            if len(found) == 1:
+            connection = session.connection()
+            chosen = WHOLE.where(begins_with(_ROW.id, start)).order_by(_ROW.id).limit(2)
+            found = connection.execute(chosen).all() if start and start.isprintable() else []
+            if len(found) == 1 or (found and found[0].id == start.lower()):
                 return self._delivery(session, found[0])
-            known = session.exec(select(OutboxRow.id).order_by(col(OutboxRow.created).desc()).limit(_SHOWN)).all()
+            known = connection.scalars(select(_ROW.id).order_by(_ROW.position.desc()).limit(_SHOWN)).all()
         if found:
             raise Misuse("Several deliveries have an id that starts like this.", hint="Give more digits of it.")
         raise UnknownName("delivery", start, known)
@@ -153,69 +236,15 @@ class Outbox(Guarding):
         """Open what is agreed to and has not arrived, oldest first."""
         return self.outbox(source, twin, ON_ITS_WAY)
 
-    def outbox_counts(self) -> dict[tuple[str, DeliveryState], int]:
-        """Count the deliveries by source and state. It opens nothing."""
+    def outbox_counts(self, twin: str | None = None) -> dict[tuple[str, DeliveryState], int]:
+        """Count the deliveries by source and state, of one twin where told. It opens nothing."""
+        statement = select(_ROW.source, _ROW.state, func.count()).group_by(_ROW.source, _ROW.state)
+        if twin is not None:
+            statement = statement.where(_ROW.twin == twin)
         with self._reading() as session:
-            counted = select(OutboxRow.source, OutboxRow.state, func.count()).group_by(
-                col(OutboxRow.source), col(OutboxRow.state)
-            )
-            return {
-                (source, msgspec.convert(state, DeliveryState)): number
-                for source, state, number in session.exec(counted).all()
-            }
-
-    def delivered_as(self, source: str, name: str) -> Delivery | None:
-        """Open the delivery of which a resource came: by its address at a source ("Observation/12"), or by its UUID."""
-        with self._reading() as session:
-            row = session.get(LandedRow, (source, self._landed_name(source, name)))
-            kept = session.get(OutboxRow, row.delivery) if row is not None else None
-            return self._delivery(session, kept) if kept is not None else None
+            counted = session.connection().execute(statement.order_by(_ROW.source, _ROW.state)).all()
+        return {(source, msgspec.convert(state, DeliveryState)): number for source, state, number in counted}
 
     def _next(self, session: Session) -> int:
-        return int(session.exec(_LAST).one()) + 1
-
-    def _note_landed(self, work: Work, row: OutboxRow, key: SealingKey, landed: tuple[Landed, ...]) -> None:
-        """Keep what a delivery became at the EHR, with what is known of it already, and how it is found from there."""
-        before = _landed.decode(key.open(row.landed, Place("outbox", row.id, "landed"))) if row.landed else ()
-        known = {each.uuid: each for each in (*before, *landed)}
-        row.landed = key.seal(msgspec.json.encode([*known.values()]), Place("outbox", row.id, "landed"))
-        for each in landed:
-            for name in (each.reference, each.uuid):
-                hashed = self._landed_name(row.source, name)
-                work.session.merge(LandedRow(source=row.source, name=hashed, twin=row.twin, delivery=row.id))
-
-    def _landed_name(self, source: str, name: str) -> str:
-        return self._blind.of("landed", f"{source} {name}")
-
-    def _delivery(self, session: Session, row: OutboxRow) -> Delivery:
-        key = self._twin_key(session, row.twin)
-
-        def opened(column: str, sealed: bytes | None) -> bytes:
-            return b"" if sealed is None else key.open(sealed, Place("outbox", row.id, column))
-
-        return Delivery(
-            id=row.id,
-            twin=row.twin,
-            source=row.source,
-            run=row.run,
-            created=row.created,
-            updated=row.updated,
-            state=msgspec.convert(row.state, DeliveryState),
-            attempts=row.attempts,
-            last_status=row.last_status,
-            bundle=opened("bundle", row.bundle),
-            reply=None if row.reply is None else opened("reply", row.reply),
-            model=row.model or "",
-            kind=row.kind or "result",
-            position=row.position or 0,
-            replaces=row.replaces or "",
-            reason=row.reason or "",
-            not_before=row.not_before,
-            holder=row.holder or "",
-            lease_until=row.lease_until,
-            left=row.left,
-            unsure=bool(row.unsure) or (row.unsure is None and row.attempts > 0),
-            content=opened("content", row.content),
-            decision=opened("decision", row.decision),
-            landed=_landed.decode(opened("landed", row.landed)) if row.landed else (),
-        )
+        last: Any = session.connection().scalar(_LAST)
+        return int(last) + 1

@@ -9,6 +9,7 @@ from sqlmodel import Session, col, select
 
 from gateway.store.audited import Events
 from gateway.store.guarding import Guarding
+from gateway.store.prefix import begins_with
 from gateway.store.tables import RunRow
 from gateway.store.values import SavedRun
 from security.errors import Misuse, UnknownName
@@ -52,9 +53,9 @@ class Runs(Guarding):
     def run(self, start: str) -> SavedRun:
         """Open one run, by its id or the start of it. Raises `UnknownName` where none is, `Misuse` for several."""
         with self._reading() as session:
-            same = func.substr(col(RunRow.id), 1, len(start)) == start.lower()
-            found = session.exec(select(RunRow).where(same).limit(2)).all() if start and start.isprintable() else []
-            if len(found) == 1:
+            chosen = select(RunRow).where(begins_with(RunRow.id, start)).order_by(col(RunRow.id)).limit(2)
+            found = session.exec(chosen).all() if start and start.isprintable() else []
+            if len(found) == 1 or (found and found[0].id == start.lower()):
                 return self._run(session, found[0])
             known = session.exec(select(RunRow.id).order_by(col(RunRow.created).desc()).limit(_SHOWN)).all()
         if found:

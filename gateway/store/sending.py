@@ -1,29 +1,106 @@
 """Sending from the outbox: who has which delivery, until when, and how each attempt ended.
 
-A delivery is leased: written down as leaving before anything of it leaves, so that one that was cut off is known and the
-EHR can be asked. Several processes may send. Of one patient of one source, one delivery is under way at a time, in the
-order in which they were agreed to; what is held or dead keeps nobody waiting.
+A delivery is leased to a holder, and written down as leaving before anything of it leaves, so that one that was cut off
+is known and the EHR can be asked. Several processes may send, on several machines: their clocks have to agree to much
+less than a lease lasts. Whose turn it is: `gateway.store.turns`.
+
+A holder is a name that nobody else has and had: a process that was killed and started again is another one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import and_, case, exists, or_, update
-from sqlalchemy.orm import aliased
-from sqlmodel import col, select
+from sqlalchemy import bindparam, func, select, update
 
-from gateway.store.audited import Events
-from gateway.store.delivery import Attempt, Delivery
+from gateway.store.audited import Events, Work
+from gateway.store.delivery import ARROWS, Attempt, Delivery
 from gateway.store.outbox import Outbox
-from gateway.store.tables import GuardRow, OutboxRow
+from gateway.store.turns import OUTBOX, due_now, next_due, values_of
+from security.errors import Sealed
 from security.vault import Place
 
-__all__ = ["Sending"]
+__all__ = ["UNREADABLE", "Ground", "Sending"]
 
-_BEFORE: Final = ("approved", "sending", "failed")  # what others of the same patient wait for
+UNREADABLE: Final = "unreadable"
+"""The reason why a delivery is held that does not open: its key is not there, or somebody changed it."""
+
+_LOOK_AGAIN: Final = timedelta(hours=1)  # after which it is tried to be opened once more
+_ENDS: Final = ARROWS["sending"] - {"sending"}
+_ROW: Final = OUTBOX.c
+_NAMES: Any = bindparam("names", expanding=True)
+
+# Made once: putting a statement together takes as long as executing it.
+_LEASE: Final = (
+    update(OUTBOX)
+    .where(_ROW.id.in_(_NAMES))
+    .values(
+        state="sending",
+        attempts=_ROW.attempts + 1,
+        holder=bindparam("new_holder"),
+        lease_until=bindparam("new_until"),
+        updated=bindparam("new_updated"),
+    )
+)
+_HOLD: Final = (
+    update(OUTBOX)
+    .where(_ROW.id.in_(_NAMES))
+    .values(
+        state="held",
+        reason=UNREADABLE,
+        holder=None,
+        lease_until=None,
+        not_before=bindparam("new_not_before"),
+        updated=bindparam("new_updated"),
+    )
+)
+_OURS: Final = (_ROW.id.in_(_NAMES), _ROW.state == "sending", _ROW.holder == bindparam("of_holder"))
+_EXTEND: Final = update(OUTBOX).where(*_OURS).values(lease_until=bindparam("new_until"))
+_STILL_OURS: Final = (*_OURS, _ROW.lease_until > bindparam("now", type_=_ROW.lease_until.type))
+_LEAVE: Final = update(OUTBOX).where(*_STILL_OURS).values(left_at=bindparam("new_left"), unsure=True)
+_MAY_LEAVE: Final = select(_ROW.id).where(*_STILL_OURS)
+_ENDING: Final = select(_ROW.id, _ROW.twin, _ROW.source, _ROW.kind, _ROW.landed).where(*_OURS)
+_SETTLE: Final = (
+    update(OUTBOX)
+    .where(_ROW.id == bindparam("of_id"))
+    .values(
+        state=bindparam("new_state"),
+        attempts=_ROW.attempts - bindparam("uncounted"),
+        reason=bindparam("new_reason"),
+        updated=bindparam("new_updated"),
+        last_status=bindparam("new_status"),
+        not_before=bindparam("new_not_before"),
+        unsure=bindparam("new_unsure"),
+        holder=None,
+        lease_until=None,
+        **{
+            name: func.coalesce(bindparam(f"new_{name}", type_=_ROW[name].type), _ROW[name])
+            for name in ("reply", "bundle", "landed")
+        },
+    )
+)
+
+
+_GROUND: Final = (
+    "SELECT twin.version, run.twin_version,"
+    " (SELECT 1 FROM guard WHERE guard.twin = twin.id AND guard.kind = 'restriction'),"
+    " (SELECT 1 FROM patient_link WHERE patient_link.twin = twin.id LIMIT 1)"
+    " FROM twin, run WHERE run.id = ? AND twin.id = ?"
+)
+
+
+_OTHERS: Final = "SELECT 1 FROM outbox WHERE twin = ? AND id <> ? LIMIT 1"
+
+
+class Ground(NamedTuple):
+    """A twin as it is now, and which version of it a run was made of: all in plain, nothing is opened."""
+
+    version: int
+    made_of: int
+    is_restricted: bool
+    is_somebody: bool
 
 
 class Sending(Outbox):
@@ -44,41 +121,71 @@ class Sending(Outbox):
 
         Those are agreed to, not put off, and had by nobody, or by somebody whose lease has ended; each is the first of
         its patient at its source. They are returned as they were, so that "sending" among them were cut off. None is of
-        a twin that is restricted.
+        a twin that is restricted. One that does not open is held ("unreadable") and keeps no other from leaving.
+
+        Where nothing may leave, nothing is written and no writer waits.
         """
+        asked = {**values_of(sources, twin), "now": now}
+        which = {"of_sources": sources is not None, "of_twin": twin is not None}
+        with self._reading() as session:
+            if session.connection().scalar(due_now(**which, whole=False), {**asked, "most": 1}) is None:
+                return []
         with self.transaction() as work:
-            taken = []
-            for row in work.session.exec(_due(now, sources, twin).limit(limit)).all():
-                delivery = self._delivery(work.session, row)
+            connection = work.session.connection()
+            rows = connection.execute(due_now(**which, whole=True), {**asked, "most": limit}).all()
+            self._open_keys(work.session, {row.twin for row in rows})
+            taken: list[Delivery] = []
+            for row in rows:
+                try:
+                    taken.append(self._delivery(work.session, row))
+                except Sealed:
+                    told = {"names": [row.id], "new_not_before": now + _LOOK_AGAIN, "new_updated": now}
+                    connection.execute(_HOLD, told)
+            for delivery in taken:
                 work.record(events(delivery))
-                row.state, row.holder, row.lease_until, row.updated = "sending", holder, until, now
-                row.attempts += 1
-                work.session.add(row)
-                taken.append(delivery)
-            work.session.flush()
+            if taken:
+                ids = [delivery.id for delivery in taken]
+                told = {"names": ids, "new_holder": holder, "new_until": until, "new_updated": now}
+                connection.execute(_LEASE, told)
             return taken
+
+    def ground_of(self, twin: str, run: str) -> Ground | None:
+        """Tell of a twin and a run what decides whether a result may leave; `None` where one of them is not there."""
+        row = self._one(_GROUND, run, twin)
+        return Ground(int(row[0]), int(row[1]), bool(row[2]), bool(row[3])) if row else None
+
+    def has_others(self, delivery: Delivery) -> bool:
+        """Say whether there is anything else of the same twin in the outbox."""
+        return self._one(_OTHERS, delivery.twin, delivery.id) is not None
 
     def extend(self, holder: str, deliveries: Collection[str], until: datetime) -> int:
         """Keep leases for longer; says how many of them are still ours."""
+        told = {"names": list(deliveries), "of_holder": holder, "new_until": until}
         with self.transaction() as work:
-            ours = (
-                col(OutboxRow.id).in_(deliveries),
-                col(OutboxRow.holder) == holder,
-                col(OutboxRow.state) == "sending",
-            )
-            return int(work.session.exec(update(OutboxRow).where(*ours).values(lease_until=until)).rowcount)
+            return int(work.session.connection().execute(_EXTEND, told).rowcount)
 
     def note_leaving(self, holder: str, delivery: str, now: datetime, events: Events = ()) -> bool:
-        """Note, before it is sent, that something of a delivery leaves now; `False` where it is no longer ours."""
+        """Note, before it is sent, that something of a delivery leaves now.
+
+        `False`, and nothing is recorded, where it is no longer ours or our lease has ended: nothing may leave then.
+        """
+        return bool(self.note_leaving_all(holder, {delivery: events}, now))
+
+    def note_leaving_all(self, holder: str, leaving: Mapping[str, Events], now: datetime) -> list[str]:
+        """Note of several deliveries at once that something leaves now, each with its events.
+
+        Returns those of which it may: the others are no longer ours, and nothing is recorded of them.
+        """
+        asked = {"names": list(leaving), "of_holder": holder, "now": now}
         with self.transaction() as work:
-            row = work.session.get(OutboxRow, delivery, populate_existing=True)
-            if row is None or row.state != "sending" or row.holder != holder:
-                return False
-            work.record(events)
-            row.left, row.unsure = now, True
-            work.session.add(row)
-            work.session.flush()
-            return True
+            connection = work.session.connection()
+            may = list(leaving)
+            if connection.execute(_LEAVE, {**asked, "new_left": now}).rowcount < len(may):
+                ours = set(connection.scalars(_MAY_LEAVE, asked).all())
+                may = [delivery for delivery in may if delivery in ours]
+            for delivery in may:
+                work.record(leaving[delivery])
+            return may
 
     def settle(
         self,
@@ -87,76 +194,52 @@ class Sending(Outbox):
         now: datetime,
         events: Events = (),
     ) -> list[str]:
-        """Note how attempts ended, by delivery; returns those that were still ours, and changes no other."""
+        """Note how attempts ended, by delivery; returns those that were still ours, and changes no other.
+
+        One is no longer ours where another holder took it over, somebody decided about it, or its twin was erased. The
+        events are recorded in any case: they tell what an EHR answered. Raises `ValueError` for a state that does not
+        follow on "sending".
+        """
+        if wrong := {attempt.state for attempt in attempts.values()} - _ENDS:
+            raise ValueError(f"what is being sent does not become {', '.join(sorted(wrong))}")
+        asked = {"names": list(attempts), "of_holder": holder}
         with self.transaction() as work:
-            done = []
-            for delivery, attempt in attempts.items():
-                row = work.session.get(OutboxRow, delivery, populate_existing=True)
-                if row is None or row.state != "sending" or row.holder != holder:
-                    continue
-                key = self._twin_key(work.session, row.twin)
-                row.state, row.reason, row.updated = attempt.state, attempt.reason or None, now
-                row.last_status, row.not_before, row.unsure = attempt.status, attempt.not_before, attempt.unsure
-                row.holder = row.lease_until = None
-                if not attempt.counts:
-                    row.attempts -= 1
-                if attempt.reply:
-                    row.reply = key.seal(attempt.reply, Place("outbox", row.id, "reply"))
-                if attempt.bundle:
-                    row.bundle = key.seal(attempt.bundle, Place("outbox", row.id, "bundle"))
-                work.session.add(row)
-                work.session.flush()
-                if attempt.landed:
-                    self._note_landed(work, row, key, attempt.landed)
-                done.append(delivery)
             work.record(events)
-            work.session.flush()
+            connection = work.session.connection()
+            ours = {row.id: row for row in connection.execute(_ENDING, asked)} if attempts else {}
+            self._open_keys(work.session, {row.twin for row in ours.values()})
+            done = [delivery for delivery in attempts if delivery in ours]
+            ended = [self._ended(work, ours[delivery], attempts[delivery], now) for delivery in done]
+            if ended:
+                connection.execute(_SETTLE, ended)
             return done
 
     def next_due(self, sources: Collection[str] | None = None) -> datetime | None:
-        """Say when something may leave next, at the earliest; `None` where nothing waits."""
-        when: Any = case(
-            (col(OutboxRow.state) == "sending", OutboxRow.lease_until),
-            else_=OutboxRow.not_before,
-        )
+        """Say when something may leave next, at the earliest: in the past where something may now.
+
+        `None` where nothing waits. What others hold may come free before its lease ends.
+        """
+        statement = next_due(of_sources=sources is not None)
         with self._reading() as session:
-            statement = select(when, OutboxRow.updated).where(col(OutboxRow.state).in_((*_BEFORE, "held")))
-            if sources is not None:
-                statement = statement.where(col(OutboxRow.source).in_(sources))
-            found: Sequence[tuple[Any, datetime]] = session.exec(statement).all()
-            return min((_instant(told) or updated for told, updated in found), default=None)
+            found: datetime | None = session.connection().scalar(statement, values_of(sources, None))
+            return found
 
+    def _ended(self, work: Work, row: Any, attempt: Attempt, now: datetime) -> dict[str, Any]:
+        key = self._twin_key(work.session, row.twin)
 
-def _due(now: datetime, sources: Collection[str] | None, twin: str | None) -> Any:
-    earlier = aliased(OutboxRow)
-    waits = exists().where(
-        col(earlier.source) == col(OutboxRow.source),
-        col(earlier.twin) == col(OutboxRow.twin),
-        col(earlier.state).in_(_BEFORE),
-        or_(
-            col(earlier.position) < col(OutboxRow.position),
-            and_(col(earlier.position) == col(OutboxRow.position), col(earlier.id) < col(OutboxRow.id)),
-            and_(col(earlier.position).is_(None), col(OutboxRow.position).is_not(None)),
-        ),
-    )
-    is_free = or_(
-        and_(
-            col(OutboxRow.state).in_(("approved", "failed", "held")),
-            or_(col(OutboxRow.not_before).is_(None), col(OutboxRow.not_before) <= now),
-        ),
-        and_(
-            col(OutboxRow.state) == "sending",
-            or_(col(OutboxRow.lease_until).is_(None), col(OutboxRow.lease_until) <= now),
-        ),
-    )
-    restricted = exists().where(col(GuardRow.twin) == col(OutboxRow.twin), col(GuardRow.kind) == "restriction")
-    statement = select(OutboxRow).where(is_free, ~waits, ~restricted)
-    if sources is not None:
-        statement = statement.where(col(OutboxRow.source).in_(sources))
-    if twin is not None:
-        statement = statement.where(OutboxRow.twin == twin)
-    return statement.order_by(col(OutboxRow.position), col(OutboxRow.id))
+        def sealed(column: str, told: bytes) -> bytes | None:
+            return key.seal(told, Place("outbox", row.id, column)) if told else None
 
-
-def _instant(told: Any) -> datetime | None:
-    return datetime.fromisoformat(told) if isinstance(told, str) else told
+        return {
+            "of_id": row.id,
+            "new_state": attempt.state,
+            "uncounted": 0 if attempt.counts else 1,
+            "new_reason": attempt.reason or None,
+            "new_updated": now,
+            "new_status": attempt.status,
+            "new_not_before": attempt.not_before,
+            "new_unsure": attempt.unsure,
+            "new_reply": sealed("reply", attempt.reply),
+            "new_bundle": sealed("bundle", attempt.bundle),
+            "new_landed": self._note_landed(work.session, row, key, attempt.landed) if attempt.landed else None,
+        }

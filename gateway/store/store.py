@@ -17,17 +17,18 @@ from gateway.store.audit_indexing import AuditIndexing
 from gateway.store.audit_view import keep_nodes
 from gateway.store.backing import Backing
 from gateway.store.database import faults, make_tables, open_engine
+from gateway.store.earlier import bring_up_deliveries
 from gateway.store.identities import Identities
 from gateway.store.key_table import KeyTable
 from gateway.store.moving_keys import move_keys
 from gateway.store.noting import Noting
-from gateway.store.sending import Sending
 from gateway.store.parcels import Parcels
 from gateway.store.register import Register
 from gateway.store.remapping import Remapping
 from gateway.store.restoring import Restoring
 from gateway.store.rewrapping import Rewrapping
 from gateway.store.runs import Runs
+from gateway.store.sending import Sending
 from gateway.store.showing import Showing
 from gateway.store.states import States
 from gateway.store.tables import COLUMNS, SCHEMA, ArrivalRow, AuditStateRow, MetaRow, TwinRow
@@ -41,6 +42,7 @@ __all__ = ["Store"]
 _ARRIVAL = "arrival"  # until schema 2
 _WRITTEN: tuple[Any, ...] = (AuditStateRow.id, TwinRow.id)
 _KEYS_APART = 6  # from this schema on
+_AGREED_TO = 8  # from this schema on, before anything leaves
 
 
 class Store(
@@ -62,10 +64,10 @@ class Store(
 
     Its parts: `pulls` and `blocks` write what is asked of EHRs, `lanes` what comes by itself, `people`, `merging`,
     `enrolling` and `identities` know who it is about, `history` reads it, `retracting` ends it, `remapping` understands
-    it anew, `runs`, `states` and `outbox` keep what we make of it and `sending` sends it, `guarding` and `erasing` say what is not to be done
-    with it and end it for good, `register` keeps who may use the API, `parcels` seals what waits to be fetched,
-    `audited` records it all. A write takes the events that describe it, and is durable together with them when its
-    method returns.
+    it anew, `runs`, `states` and `outbox` keep what we make of it, `sending` lets it leave, `guarding` and `erasing`
+    say what is not to be done with it and end it for good, `register` keeps who may use the API, `parcels` seals what
+    waits to be fetched, `audited` records it all. A write takes the events that describe it, and is durable together
+    with them when its method returns.
     """
 
     @classmethod
@@ -112,6 +114,7 @@ class Store(
             self._flush_anchors()
         finally:
             with faults():
+                self._hang_up()
                 self._reader.dispose()
             self._key_table.close()
 
@@ -161,6 +164,8 @@ def _prepare(session: Session, where: Where, keyring: KeyRing, now: datetime, ke
             if isinstance(where, Path):  # of a server's tables `make_tables` has seen to it
                 move_keys(connection, table)
                 _bring_up(connection)
+            if int(meta["schema"]) < _AGREED_TO:
+                bring_up_deliveries(connection)
             session.merge(MetaRow(name="schema", value=str(SCHEMA)))
     except BaseException:
         table.close()

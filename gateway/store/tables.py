@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, Dialect, Index, Integer, LargeBinary, String
+from sqlalchemy import BigInteger, Dialect, Index, Integer, LargeBinary, String, text
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
@@ -34,9 +34,9 @@ __all__ = [
     "IdentityRow",
     "Instant",
     "KeyCopyRow",
+    "LandedRow",
     "LikenessRow",
     "MetaRow",
-    "LandedRow",
     "OutboxRow",
     "PageRow",
     "PatientLinkRow",
@@ -62,8 +62,9 @@ columns of `patient_link`, which may be empty. 5: blocks in columns (gateway.sto
 cannot read; adds the tables `likeness` and `identity`. 6: wrapped keys stand in a file of their own
 (gateway.store.key_table), and no longer in `twin` and `source_key`; adds the tables `guard`, `erasure`, `erased_name`
 and `key_copy`, and `source_key.generation`, which may be empty; `audit_node`, filled from an older store's events, and
-`audit_cosignature`. 7: adds the table `register`. 8: adds columns of `outbox`, which may be empty, and the table `landed`:
-a delivery waits for an agreement, is leased by who sends it, and is known by what it became at the EHR.
+`audit_cosignature`. 7: adds the table `register`. 8: adds columns of `outbox`, which may be empty, and the table
+`landed`: a delivery waits for an agreement, is leased by who sends it, and is known by what it became at the EHR; what
+was in the outbox gets its place in the order (gateway.store.earlier).
 """
 
 COLUMNS = {
@@ -72,7 +73,7 @@ COLUMNS = {
     "source_key": {"generation": "INTEGER"},
     "outbox": {
         **dict.fromkeys(("model", "kind", "reason", "replaces", "holder"), "VARCHAR"),
-        **dict.fromkeys(("not_before", "lease_until", "left"), "VARCHAR(27)"),
+        **dict.fromkeys(("not_before", "lease_until", "left_at"), "VARCHAR(27)"),
         **dict.fromkeys(("content", "decision", "landed"), "BLOB"),
         "position": "INTEGER",
         "unsure": "BOOLEAN",
@@ -85,6 +86,7 @@ Number = BigInteger().with_variant(Integer(), "sqlite")
 """A number that we give ourselves and that may outgrow 32 bits; SQLite's have 64 by themselves."""
 
 _GIVEN = {"autoincrement": False}
+_ON_ITS_WAY = "state || '' IN ('approved', 'sending', 'failed', 'held')"
 
 
 class Instant(TypeDecorator[datetime]):
@@ -301,16 +303,27 @@ class StateRow(SQLModel, table=True):
 class OutboxRow(SQLModel, table=True):
     """One proposal, and its delivery to a source; its id is derived from what is delivered.
 
-    `position` gives the order in which things were agreed to or proposed; `replaces` names the delivery that this one
-    changes or takes the place of. `holder` has it until `lease_until`, and nobody takes it up before `not_before`;
-    `left` is when something of it left last, and `unsure` says that nobody knows whether that was done. `reason` is a
-    code of ours (docs/write-back.md). What an older release wrote has none of these.
+    `position` gives the order in which things were agreed to or proposed, and no two have the same; `replaces` names
+    the delivery that this one changes or takes the place of. `holder` has it until `lease_until`, and nobody takes it
+    up before `not_before`; `left_at` is when something of it left last, and `unsure` says that nobody knows whether
+    that was done. `reason` is a code of ours (docs/write-back.md).
+
+    What is on its way is little among all that ever was sent, and is looked through often: it has an index of its own,
+    with all that is asked about it (gateway.store.turns).
     """
 
     __tablename__: ClassVar[str] = "outbox"
     __table_args__: ClassVar[tuple[Index, ...]] = (
+        Index("outbox_in_order", "position", unique=True),
         Index("outbox_of_patient", "source", "twin", "state", "position"),
-        Index("outbox_by_state", "state", "position"),
+        Index("outbox_by_state", "state", "created"),
+        Index("outbox_of_run", "run"),
+        Index(
+            "outbox_on_its_way",
+            *("position", "source", "twin", "state", "not_before", "lease_until", "updated"),
+            sqlite_where=text(_ON_ITS_WAY),
+            postgresql_where=text(_ON_ITS_WAY),
+        ),
     )
 
     id: str = Field(primary_key=True)
@@ -330,7 +343,7 @@ class OutboxRow(SQLModel, table=True):
     not_before: datetime | None = Field(default=None, sa_type=Instant)
     holder: str | None = None
     lease_until: datetime | None = Field(default=None, sa_type=Instant)
-    left: datetime | None = Field(default=None, sa_type=Instant)
+    left_at: datetime | None = Field(default=None, sa_type=Instant)
     unsure: bool | None = None
     bundle: bytes = Field(sa_type=LargeBinary)
     reply: bytes | None = Field(default=None, sa_type=LargeBinary)

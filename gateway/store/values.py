@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 PullState = Literal["fetching", "mapping", "done", "failed", "listening"]
-StateKind = Literal["track", "skill", "warnings", "ensemble"]
+StateKind = Literal["track", "skill", "warnings", "ensemble", "review"]
 
 _fingerprint = msgspec.msgpack.Encoder()
 _sha256 = hashlib.sha256

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from gateway.deliver.review import review_all
 from gateway.deliver.warning import Delivered, deliver_warnings, message_of
 from gateway.events import Hub
 from gateway.home import Home
@@ -136,6 +137,8 @@ class Attention:
         if has_news:
             self._due.add(twin)
             self._is_due.set()
+        if not told or not all(isinstance(seen, _Seen) and seen.is_followed for seen in told):
+            await asyncio.to_thread(review_all, self._home, (twin,))  # more has come than readings that follow others
 
     def _publish(self, twin: str, model: str, seen: _Seen) -> None:
         self.counts.update(seen.changes)

@@ -60,6 +60,8 @@ def web_app(
             Route("/twins/{twin}/try", pages.attempt, methods=["POST"]),
             Route("/twins/{twin}/operate", pages.operate, methods=["POST"]),
             Route("/twins/{twin}/medicate", pages.medicate, methods=["POST"]),
+            Route("/twins/{twin}/approve", pages.approve, methods=["POST"]),
+            Route("/twins/{twin}/decline", pages.decline, methods=["POST"]),
             Route("/static/{name}", static),
             Route("/favicon.ico", lambda _: Response(status_code=204)),  # browsers ask for one
             events_route(hub, pages.allowed),

@@ -1,4 +1,5 @@
-"""What a browser may ask: to enter, to see twins, to say that a warning was seen, to try a treatment or an operation.
+"""What a browser may ask: to enter, to see twins, to say that a warning was seen, to try a treatment or an operation,
+to agree to a proposal or decline it.
 
 Every access is recorded before its page is made; if it cannot be recorded, there is no page. What one model cannot do
 stands in its section, and costs no other; what takes seconds is made behind the page, which says so and is told.
@@ -23,6 +24,7 @@ from gateway.events import Hub
 from gateway.home import Home, now
 from gateway.simulation import answering_models, open_twin, run_model
 from gateway.warnings import acknowledge, silence
+from gateway.web.agreeing import build_agreeing, decide
 from gateway.web.behind import Behind
 from gateway.web.forms import Form, read_form, token_of
 from gateway.web.heart import is_known, resting_models
@@ -107,11 +109,17 @@ class Pages:
         return HTMLResponse(self._list.render(twins=rows, warned=warned, software=__version__), 200, SAFE)
 
     async def twin(self, request: Request) -> Response:
-        """Show a twin; `run` in the address names a what-if to show."""
+        """Show a twin; `run` in the address names a what-if to show, `compare` a proposal to hold against its EHR."""
         if not self.allowed(request):
             return _keyless()
-        run = request.query_params.get("run", "")
-        return await self._show(request.path_params["twin"], run if run.isalnum() else "", {}, None)
+        run, compare = (request.query_params.get(name, "") for name in ("run", "compare"))
+        return await self._show(
+            request.path_params["twin"],
+            run if run.isalnum() else "",
+            {},
+            None,
+            compare=compare if compare.isalnum() else "",
+        )
 
     async def acknowledge(self, request: Request) -> Response:
         """Note that somebody has seen a warning."""
@@ -132,6 +140,18 @@ class Pages:
             return f"#warned-{model}"
 
         return await self._act(request, "warnings", _threaded(act), told="warning")
+
+    async def approve(self, request: Request) -> Response:
+        """Agree to a proposal, for the person at the terminal."""
+        return await self._decide(request, agreed=True)
+
+    async def decline(self, request: Request) -> Response:
+        """Decline one."""
+        return await self._decide(request, agreed=False)
+
+    async def _decide(self, request: Request, *, agreed: bool) -> Response:
+        act = _threaded(partial(decide, self._home, agreed=agreed))
+        return await self._act(request, "proposals", act, told="proposal")
 
     async def attempt(self, request: Request) -> Response:
         """Simulate what a form asks for, and go to the page that shows it."""
@@ -164,16 +184,16 @@ class Pages:
             self._hub.publish(told, {"twin": twin})
         return RedirectResponse(f"/twins/{twin}{place}", 303, SAFE)
 
-    async def _show(self, twin: str, run: str, said: Form, refused: Refused | None) -> Response:
+    async def _show(self, twin: str, run: str, said: Form, refused: Refused | None, *, compare: str = "") -> Response:
         try:
-            shown = await run_in_threadpool(self._build, twin, run, said)
+            shown = await run_in_threadpool(self._build, twin, run, said, compare)
             record = shown.pop("record")
             rests = [await self._rests.build(record, model, run, said) for model in shown.pop("resting")]
         except Fault as fault:
             return _refusal(fault)
         self._watcher.follow(record.id, record.version)
         lives = [each.model for each in shown["living"] if isinstance(each, Living)]
-        places = {(where, model) for where in ("warnings", "try") for model in lives}
+        places = {(where, model) for where in ("warnings", "try") for model in lives} | {("proposals", "")}
         places |= {("operate", each.model) for each in rests if each.operate}
         places |= {("medicate", each.model) for each in rests if each.medicate}
         places |= {("try", each.model) for each in rests if each.trial}
@@ -187,7 +207,7 @@ class Pages:
         )
         return HTMLResponse(page, 422 if refused else 200, SAFE)
 
-    def _build(self, twin: str, run: str, said: Form) -> dict[str, Any]:
+    def _build(self, twin: str, run: str, said: Form, compare: str) -> dict[str, Any]:
         """Open the twin, which is recorded, and make its sections one by one, but for those that take seconds."""
         home, at = self._home, now()
         record = open_twin(home, twin)
@@ -208,7 +228,13 @@ class Pages:
         lacks = [answer for answer in told if isinstance(answer, Missing | Lacking)]
         drawn = {each.channel for each in living if isinstance(each, Living)}
         view = build_view(home, record, lacks, at, drawn=drawn, apart=resting)
-        return {"record": record, "resting": tuple(resting.values()), "view": view, "living": living}
+        return {
+            "record": record,
+            "resting": tuple(resting.values()),
+            "view": view,
+            "living": living,
+            "agreeing": build_agreeing(home, record, compare),
+        }
 
 
 def _threaded(act: Callable[[str, Form], str]) -> Act:

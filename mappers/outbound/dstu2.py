@@ -7,13 +7,13 @@ people that it is simulated.
 from __future__ import annotations
 
 from mappers.outbound import shape
-from mappers.outbound.names import AIAST, result_uuid
+from mappers.outbound.names import AIAST, kind_of, result_uuid
 from mappers.outbound.result import Result, ResultInput, ResultOutput
 from mappers.outbound.shape import Frame, Resource
 from mappers.outbound.times import instant
 from mappers.outbound.words import listed, statement
 
-__all__ = ["device", "observation", "provenance", "risk_assessment"]
+__all__ = ["device", "observation", "provenance", "revised", "risk_assessment"]
 
 # What Observation.related.target may refer to (DSTU2 StructureDefinition of Observation).
 _RELATED = frozenset({"Observation", "QuestionnaireResponse"})
@@ -55,11 +55,19 @@ def provenance(result: Result, frame: Frame, targets: list[str]) -> Resource:
     }
 
 
+def revised(reference: str) -> Resource:
+    """Name an older result in whose place this one comes, as a Provenance does."""
+    return {"role": "revision", "type": _kind(kind_of(reference)), "reference": reference}
+
+
+def _kind(name: str) -> Resource:
+    return {"system": "http://hl7.org/fhir/resource-types", "code": name}
+
+
 def _participant(code: str) -> Resource:
     return {"system": "http://hl7.org/fhir/provenance-participant-role", "code": code}
 
 
 def _source(used: tuple[ResultInput, ...]) -> Resource:
     """Name an input: in DSTU2 by a URI, which may be of another server, and its type."""
-    kind = {"system": "http://hl7.org/fhir/resource-types", "code": used[0].type}
-    return {"role": "source", "type": kind, "reference": used[0].reference, "display": listed(used)}
+    return {"role": "source", "type": _kind(used[0].type), "reference": used[0].reference, "display": listed(used)}

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from mappers.outbound.names import AIAST, HYPOTHETICAL_TAG, SIMULATED_TAG
 from mappers.outbound.us_core import unmet
+from mappers.outbound.words import SIMULATED_RISK
 from mappers.versions import FhirVersion
 from security.errors import NotFhir
 
@@ -43,10 +44,13 @@ _REQUIRED = {
     "DetectedIssue": _names(""),
     "Flag": _names("status subject code"),
     "Communication": _names(""),
+    "DocumentReference": _names("type indexed status content"),
     "Observation.component": _names("code"),
     "Observation.related": _names("target"),
     "RiskAssessment.prediction": _names("outcome"),
     "Communication.payload": _names("contentString"),
+    "DocumentReference.content": _names("attachment"),
+    "DocumentReference.relatesTo": _names("code target"),
     "Provenance.agent": _names("role"),
     "Provenance.entity": _names("role type reference"),
 }
@@ -63,15 +67,21 @@ _ALLOWED = {
     "DetectedIssue": _names("resourceType meta text identifier patient category severity detail date author"),
     "Flag": _names("resourceType meta text identifier category status period subject author code"),
     "Communication": _names("resourceType meta text identifier category status subject sent sender payload"),
-    "Observation.component": _names("code valueRange"),
+    "DocumentReference": _names(
+        "resourceType meta text identifier subject type author created indexed status docStatus relatesTo description"
+        " content"
+    ),
+    "Observation.component": _names("code valueRange valuePeriod"),
     "Observation.related": _names("type target"),
     "RiskAssessment.prediction": _names("outcome probabilityDecimal whenPeriod rationale"),
     "Communication.payload": _names("contentString"),
+    "DocumentReference.content": _names("attachment"),
+    "DocumentReference.relatesTo": _names("code target"),
     "Provenance.agent": _names("role actor"),
     "Provenance.entity": _names("role type reference display"),
 }
 # What a plan would do is a risk; an Observation or a warning of it would be read as one of the patient as they are.
-_OF_A_HYPOTHESIS = _names("Device RiskAssessment Provenance")
+_OF_A_HYPOTHESIS = _names("Device RiskAssessment DocumentReference Provenance")
 
 
 def check(bundle: dict[str, Any], version: FhirVersion) -> None:
@@ -102,7 +112,9 @@ def _dstu2(at: str, resource: dict[str, Any]) -> Iterator[str]:
     if kind not in _ALLOWED:
         yield f"{at}.resourceType"
         return
-    yield from _elements(at, kind, resource)
+    for index, inner in enumerate(resource.get("contained", [])):  # it has an id of its own, by which it is meant
+        yield from _dstu2(f"{at}.contained.{index}", {name: part for name, part in inner.items() if name != "id"})
+    yield from _elements(at, kind, {name: part for name, part in resource.items() if name != "contained"})
     for name, value in resource.items():
         if f"{kind}.{name}" in _ALLOWED:
             for index, part in enumerate(value):
@@ -118,8 +130,8 @@ def _elements(at: str, kind: str, part: dict[str, Any]) -> Iterator[str]:
 def _of_ours(bundle: dict[str, Any]) -> Iterator[str]:
     """Name the places that break our own rules.
 
-    Labelled, found again, no dangling reference, percent and not more, no observation of what was only tried, and no
-    claim of a profile that it does not keep.
+    Labelled, also within; found again; no dangling reference; percent and not more; no observation of what was only
+    tried; no claim of a profile that it does not keep.
     """
     names = [entry.get("fullUrl") for entry in bundle.get("entry", [])]
     if not names or len(set(names)) != len(names):
@@ -138,12 +150,35 @@ def _of_ours(bundle: dict[str, Any]) -> Iterator[str]:
         if SIMULATED_TAG not in meta.get("tag", []):
             yield f"{at}.meta.tag"
         yield from (f"{at}.{element}" for element in unmet(resource))
+        yield from _contained(resource, at)
+        within = {f"#{inner.get('id')}" for inner in resource.get("contained", [])}
         for place, target in _references(resource, at):
-            if target.startswith("urn:uuid:") and target not in names:
+            if (target.startswith("urn:uuid:") and target not in names) or (target[:1] == "#" and target not in within):
                 yield place
+        if str(resource.get("code", {}).get("text")).startswith(SIMULATED_RISK) and not _is_percentage(
+            resource.get("valueQuantity", {}).get("value", Decimal(-1))
+        ):
+            yield f"{at}.valueQuantity"
         for each, prediction in enumerate(resource.get("prediction", [])):
-            if not Decimal(0) <= prediction.get("probabilityDecimal", Decimal(-1)) <= Decimal(100):
+            if not _is_percentage(prediction.get("probabilityDecimal", Decimal(-1))):
                 yield f"{at}.prediction.{each}.probabilityDecimal"
+
+
+def _contained(resource: dict[str, Any], at: str) -> Iterator[str]:
+    """Name what is wrong with resources within a resource.
+
+    They are tagged, have an id, and have neither narrative nor label: these are the outer one's (STU3 dom-1, dom-5).
+    """
+    for index, inner in enumerate(resource.get("contained", [])):
+        meta = inner.get("meta", {})
+        if SIMULATED_TAG not in meta.get("tag", []):
+            yield f"{at}.contained.{index}.meta.tag"
+        if not inner.get("id") or "text" in inner or "security" in meta:
+            yield f"{at}.contained.{index}"
+
+
+def _is_percentage(number: Decimal) -> bool:
+    return Decimal(0) <= number <= Decimal(100)
 
 
 def _resources(bundle: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -12,9 +12,12 @@ __all__ = [
     "HYPOTHETICAL_TAG",
     "RESULT_TAG",
     "SIMULATED_TAG",
+    "SUPERSEDED_TAG",
     "URI_SYSTEM",
+    "WITHDRAWN_TAG",
     "device_uuid",
     "entry_url",
+    "kind_of",
     "result_uuid",
 ]
 
@@ -26,6 +29,8 @@ URI_SYSTEM = (
 RESULT_TAG = "urn:fhirtwin:result"  # finds what has no identifier element (Provenance)
 SIMULATED_TAG = {"system": "urn:fhirtwin:tag", "code": "simulated"}
 HYPOTHETICAL_TAG = {"system": "urn:fhirtwin:tag", "code": "hypothetical"}  # beside it: of what a plan would do
+SUPERSEDED_TAG = {"system": "urn:fhirtwin:tag", "code": "superseded"}  # another result has come in its place
+WITHDRAWN_TAG = {"system": "urn:fhirtwin:tag", "code": "withdrawn"}  # it never should have stood
 AIAST = {  # HL7 AI Transparency on FHIR 1.0.0-ballot: the label of what a computer's logic asserted, of whatever kind
     "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
     "code": "AIAST",
@@ -50,3 +55,9 @@ def entry_url(uuid: str) -> str:
     http.html#trules), and some do so in the whole text.
     """
     return f"urn:uuid:{uuid5(NAMESPACE, f'entry/{uuid}')}"
+
+
+def kind_of(reference: str) -> str:
+    """Name the resource type in a reference, of whatever version and server; "" where it has none."""
+    parts = reference.split("/_history/", maxsplit=1)[0].split("/")
+    return parts[-2] if len(parts) > 1 else ""

@@ -9,7 +9,7 @@ from mappers.outbound.shape import Frame, Resource
 from mappers.outbound.times import instant
 from mappers.outbound.words import hypothetical, statement
 
-__all__ = ["device", "observation", "provenance", "risk_assessment"]
+__all__ = ["device", "observation", "provenance", "revised", "risk_assessment"]
 
 # What Observation.derivedFrom may refer to (R4 StructureDefinition of Observation).
 _DERIVED_FROM = frozenset(
@@ -60,6 +60,11 @@ def provenance(result: Result, frame: Frame, targets: list[str]) -> Resource:
         ],
         "entity": [{"role": "source", "what": shape.reference(used)} for used in shape.sources(result)],
     }
+
+
+def revised(reference: str) -> Resource:
+    """Name an older result in whose place this one comes, as a Provenance does."""
+    return {"role": "revision", "what": {"reference": reference}}
 
 
 def _participant(code: str) -> Resource:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from mappers.outbound import r4, shape
 from mappers.outbound.names import AIAST
-from mappers.outbound.r4 import risk_assessment
+from mappers.outbound.r4 import revised, risk_assessment
 from mappers.outbound.result import Result, ResultOutput
 from mappers.outbound.shape import Frame, Resource
 
-__all__ = ["device", "observation", "provenance", "risk_assessment"]
+__all__ = ["device", "observation", "provenance", "revised", "risk_assessment"]
 
 # What Observation.derivedFrom may refer to (R5 StructureDefinition of Observation).
 _DERIVED_FROM = frozenset(

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from mappers.facts import Coding
+from mappers.outbound.names import kind_of
 
 __all__ = ["MOST_DECIMALS", "Attention", "Result", "ResultInput", "ResultOutput"]
 
@@ -48,8 +49,7 @@ class ResultInput(msgspec.Struct, frozen=True):
     @property
     def type(self) -> str:
         """Name the resource type in the reference; "" where it has none."""
-        parts = self.reference.split("/_history/")[0].split("/")
-        return parts[-2] if len(parts) > 1 else ""
+        return kind_of(self.reference)
 
     def __str__(self) -> str:
         value = f"{self.title} {self.value} {self.unit}".strip()

@@ -25,7 +25,19 @@ from mappers.outbound.names import (
 )
 from mappers.outbound.result import Result, ResultInput, ResultOutput
 from mappers.outbound.times import instant, with_seconds, years_later
-from mappers.outbound.words import INTERVAL, hypothetical, listed, model_name, nature, statement, told
+from mappers.outbound.words import (
+    INTERVAL,
+    PERIOD,
+    SIMULATED_RISK,
+    hypothetical,
+    listed,
+    model_name,
+    nature,
+    review,
+    statement,
+    titled,
+    told,
+)
 
 __all__ = ["Frame", "Resource"]
 
@@ -36,6 +48,10 @@ AI_DEVICE = {  # HL7 AI Transparency on FHIR 1.0.0-ballot, profile AI-Device
     "system": "http://hl7.org/fhir/uv/aitransparency/CodeSystem/AIdeviceTypeCS",
     "code": "Artificial-Intelligence",
 }
+
+
+CONTAINED = "model"
+"""The id of the model's Device within a resource, at an EHR that takes no Devices."""
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -64,7 +80,8 @@ def narrative(result: Result, outputs: tuple[ResultOutput, ...]) -> Resource:
     return {"status": "generated", "div": div}
 
 
-def _paragraph(said: str) -> Resource:
+def paragraph(said: str) -> Resource:
+    """Tell one thing in a narrative."""
     div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{escape(said, quote=False)}</p></div>'
     return {"status": "generated", "div": div}
 
@@ -106,32 +123,50 @@ def device(result: Result) -> Resource:
     return {
         "resourceType": "Device",
         "meta": meta(),
-        "text": _paragraph(f"Simulation model {model_name(result)}. {about}"),
+        "text": paragraph(f"Simulation model {model_name(result)}. {about}"),
         "identifier": [identifier(device_uuid(result.model, result.version))],
         "type": {"coding": [AI_DEVICE], "text": "Simulation model (software)"},
         "note": [{"text": about}],
     }
 
 
+def contained(device: Resource) -> Resource:
+    """Put a Device into another resource: there it has no narrative (DSTU2 dom-1) and no label (STU3 dom-5)."""
+    inner = {name: value for name, value in device.items() if name != "text"}
+    return inner | {"id": CONTAINED, "meta": {"tag": device["meta"]["tag"]}}
+
+
 def observation(result: Result, output: ResultOutput, frame: Frame) -> Resource:
-    """Begin an Observation. No interpretation: whether a simulated number is high is not ours to say."""
+    """Begin an Observation. No interpretation: whether a simulated number is high is not ours to say.
+
+    A risk, for an EHR that takes no RiskAssessment, is a percentage. Its code is words alone: with the code of what may
+    come the patient would seem to have it. The period that it looks at is a component, for `effective` is the time at
+    which the value holds ("the clinically relevant time", R4 Observation.effective[x]), which is that of the inputs.
+    """
+    is_risk = output.kind == "risk"
     written = {
         "resourceType": "Observation",
         "meta": meta(),
         "text": narrative(result, (output,)),
-        "identifier": [identifier(result_uuid(result.run, f"observation/{output.name}"))],
+        "identifier": [identifier(observation_uuid(result, output))],
         "status": "preliminary",
-        "code": concept(output.code, output.title),
+        "code": concept(None, f"{SIMULATED_RISK}: {titled(output)}") if is_risk else concept(output.code, output.title),
         "subject": {"reference": frame.patient},
         "effectiveDateTime": with_seconds(result.valid_at),
         "issued": instant(result.made_at),
-        "valueQuantity": quantity(output.written, output.unit),
+        "valueQuantity": quantity(output.written, output.unit_written),
         "method": {"text": f"{model_name(result)}: {result.title}"},
         "device": {"reference": frame.device},
     }
-    if output.interval is not None:
-        written["component"] = [component(*output.interval, output.unit)]
-    return written
+    parts = [] if output.interval is None else [component(*output.interval, output.unit_written)]
+    if is_risk and (ahead := period(result, output)):
+        parts.append({"code": {"text": PERIOD}, "valuePeriod": ahead})
+    return written | {"component": parts} if parts else written
+
+
+def observation_uuid(result: Result, output: ResultOutput) -> str:
+    """Name the Observation of an output."""
+    return result_uuid(result.run, f"{output.kind}/{output.name}")
 
 
 def quantity(value: Decimal, unit: str) -> Resource:
@@ -156,7 +191,6 @@ def risk_assessment(result: Result, frame: Frame, *, logical: bool = True) -> Re
     taken to reduce the identified risk(s)"), for it is tried and not advised; nor `basis` ("the source data considered
     as part of the assessment") or `basedOn` ("the request that is fulfilled"): there is no such datum and no request.
     """
-    order = "This is not an order and not advice. " if result.hypothesis else ""
     return {
         "resourceType": "RiskAssessment",
         "meta": meta(hypothetical=bool(result.hypothesis)),
@@ -166,7 +200,7 @@ def risk_assessment(result: Result, frame: Frame, *, logical: bool = True) -> Re
         "performer": {"reference": frame.device},
         "basis": [reference(used, logical=logical) for used in sources(result)],
         "prediction": [prediction(result, output) for output in result.risks],
-        "mitigation": f"{order}A clinician reviews this before anything is done about it. {result.limits}".strip(),
+        "mitigation": f"{review(result)} {result.limits}".strip(),
     }
 
 
@@ -181,20 +215,25 @@ def prediction(result: Result, output: ResultOutput) -> Resource:
     """
     inputs = listed(result.inputs)
     said = statement(result, output)
-    start = with_seconds(result.valid_at)
     written: Resource = {
         "outcome": concept(None if result.hypothesis else output.outcome, hypothetical(result, output.title)),
         "probabilityDecimal": output.written,
         "rationale": f"{said} From: {inputs}" if inputs else said,
     }
-    if result.hypothesis:
-        written["whenPeriod"] = {"start": start}
-    if output.horizon_years is not None:
-        written["whenPeriod"] = {"start": start, "end": years_later(start, output.horizon_years)}
+    if ahead := period(result, output):
+        written["whenPeriod"] = ahead
+    return written
+
+
+def period(result: Result, output: ResultOutput) -> Resource:
+    """Write the time that a risk looks at; nothing where it is the rest of the life of the patient as they are."""
+    start = with_seconds(result.valid_at)
     if output.horizon_minutes is not None:
         end = datetime.fromisoformat(start) + timedelta(minutes=output.horizon_minutes)
-        written["whenPeriod"] = {"start": start, "end": instant(end)}
-    return written
+        return {"start": start, "end": instant(end)}
+    if output.horizon_years is not None:
+        return {"start": start, "end": years_later(start, output.horizon_years)}
+    return {"start": start} if result.hypothesis else {}
 
 
 def provenance(result: Result, targets: list[str]) -> Resource:
@@ -202,7 +241,7 @@ def provenance(result: Result, targets: list[str]) -> Resource:
     return {
         "resourceType": "Provenance",
         "meta": meta(result_uuid(result.run, "provenance"), hypothetical=bool(result.hypothesis)),
-        "text": _paragraph(f"{nature(result)} From: {listed(result.inputs)}" if result.inputs else nature(result)),
+        "text": paragraph(f"{nature(result)} From: {listed(result.inputs)}" if result.inputs else nature(result)),
         "target": [{"reference": target} for target in targets],
         "recorded": instant(result.made_at),
     }

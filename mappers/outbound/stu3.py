@@ -9,7 +9,7 @@ from mappers.outbound.shape import Frame, Resource
 from mappers.outbound.times import instant
 from mappers.outbound.words import hypothetical, statement
 
-__all__ = ["device", "observation", "provenance", "risk_assessment"]
+__all__ = ["device", "observation", "provenance", "revised", "risk_assessment"]
 
 # What Observation.related.target may refer to (STU3 StructureDefinition of Observation).
 _RELATED = frozenset({"Observation", "QuestionnaireResponse", "Sequence"})
@@ -54,3 +54,8 @@ def provenance(result: Result, frame: Frame, targets: list[str]) -> Resource:
         ],
         "entity": [{"role": "source", "whatReference": shape.reference(used)} for used in shape.sources(result)],
     }
+
+
+def revised(reference: str) -> Resource:
+    """Name an older result in whose place this one comes, as a Provenance does."""
+    return {"role": "revision", "whatReference": {"reference": reference}}

@@ -1,9 +1,11 @@
 """US Core where the target says so: what its profiles ask for beyond R4, and `meta.profile` on what conforms only.
 
-US Core 6.1 has profiles for two of the types that we write. Its vital-sign and laboratory profiles are left alone on
+US Core 6.1 has profiles for three of the types that we write. Its vital-sign and laboratory profiles are left alone on
 purpose: each demands the category by which an EHR fills its flowsheets and lists of results, and nothing that was
-simulated may stand among what was measured. RiskAssessment, DetectedIssue, Flag and Communication have no profile in
-it, and that of Device is for implants.
+simulated may stand among what was measured. A document gets our category, not "clinical-note", by which it would stand
+among the notes of clinicians; its type, which has to be of LOINC or "unknown", is the latter with our words, for we
+know no code of LOINC for what a simulation found. RiskAssessment, DetectedIssue, Flag and Communication have no profile
+in it, and that of Device is for implants.
 """
 
 from __future__ import annotations
@@ -18,12 +20,14 @@ __all__ = ["PROFILES", "claim", "unmet"]
 _BASE: Final = "http://hl7.org/fhir/us/core/StructureDefinition/"
 _OBSERVATION: Final = f"{_BASE}us-core-simple-observation"
 _PROVENANCE: Final = f"{_BASE}us-core-provenance"
+_DOCUMENT: Final = f"{_BASE}us-core-documentreference"
 
-PROFILES: Final = frozenset({_OBSERVATION, _PROVENANCE})
+PROFILES: Final = frozenset({_OBSERVATION, _PROVENANCE, _DOCUMENT})
 """The profiles of US Core 6.1.0 that something we write can conform to, without a version."""
 
 # Observation.category is 1..* in it, with an open slice for US Core's own; ours keeps it out of all lists of results.
 _SIMULATED: Final = {"coding": [{"system": "urn:fhirtwin:category", "code": "simulated"}], "text": "Simulated"}
+_UNKNOWN: Final = {"system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "code": "UNK"}
 
 
 def claim(resource: Resource, supported: Collection[str], organization: str) -> Resource:
@@ -40,6 +44,9 @@ def claim(resource: Resource, supported: Collection[str], organization: str) -> 
     kind = resource["resourceType"]
     if kind == "Observation" and _OBSERVATION in supported:
         return _with_profile(resource | {"category": [_SIMULATED]}, _OBSERVATION)
+    if kind == "DocumentReference" and _DOCUMENT in supported:
+        typed = resource["type"] | {"coding": [_UNKNOWN]}
+        return _with_profile(resource | {"type": typed, "category": [_SIMULATED]}, _DOCUMENT)
     if kind == "Provenance" and _PROVENANCE in supported and organization:
         agents = [agent | {"onBehalfOf": {"reference": organization}} for agent in resource["agent"]]
         return _with_profile(resource | {"agent": agents}, _PROVENANCE)
@@ -56,6 +63,11 @@ def unmet(resource: dict[str, Any]) -> Iterator[str]:
                 agents = resource.get("agent", [])
                 yield from (name for name in ("target", "recorded", "agent") if not resource.get(name))
                 yield from (f"agent.{at}.onBehalfOf" for at, each in enumerate(agents) if not each.get("onBehalfOf"))
+            case _ if profile == _DOCUMENT and resource.get("resourceType") == "DocumentReference":
+                needed = ("status", "type", "category", "subject", "content")
+                yield from (name for name in needed if not resource.get(name))
+                if not resource.get("type", {}).get("coding"):
+                    yield "type.coding"
             case _:
                 yield "meta.profile"
 

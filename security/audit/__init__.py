@@ -29,6 +29,7 @@ from security.audit.oversight import (
 from security.audit.proofs import Tree, consistency_proof, inclusion_proof
 from security.audit.records import (
     certificate_event,
+    decision_event,
     import_event,
     merge_event,
     proposal_event,
@@ -84,6 +85,7 @@ __all__ = [
     "consistency_proof",
     "cosignature_in",
     "created_event",
+    "decision_event",
     "deleted_event",
     "delivery_event",
     "disclosure_event",

@@ -1,12 +1,16 @@
-"""What we do with a record: take it in, correct it, join it, prove that it is complete, compute on it, propose.
+"""What we do with a record: take it in, correct it, join it, prove that it is complete, compute on it, propose, agree.
 
 ISO 21089: to deprecate is to tag entries as obsolete, erroneous or untrustworthy, and to keep them; to verify is to
 confirm that data comply with a rule; to transform is to change form, language or code system of a record's content;
-what a run makes becomes part of the twin, which is to originate; writing it up in a form for others is to report.
+what a run makes becomes part of the twin, which is to originate; writing it up in a form for others is to report; to
+answer for it is to attest; to send it on is to transmit.
 Execution of a program is action E (R4 audit-event-action).
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
 
 from security.audit.access import Access
 from security.audit.event import (
@@ -34,15 +38,20 @@ from security.audit.kind import (
 )
 
 __all__ = [
+    "APPROVAL",
     "CERTIFICATE",
+    "DECLINE",
+    "DROP",
     "IMPORT",
     "MERGE",
     "PROPOSAL",
     "REMAP",
     "RETRACTION",
+    "RETRY",
     "RUN",
     "UNMERGE",
     "certificate_event",
+    "decision_event",
     "import_event",
     "merge_event",
     "proposal_event",
@@ -128,6 +137,43 @@ PROPOSAL = Kind(
     us=APPLICATION,
     user=AUTHOR,
 )
+APPROVAL = Kind(
+    name="approval",
+    said="agreed that results about you are written into a health record system",
+    type=lifecycle("attest"),
+    subtype=ours("approval"),
+    action="E",
+    us=APPLICATION,
+    user=AUTHOR,
+)
+DECLINE = Kind(
+    name="decline",
+    said="declined that results about you are written into a health record system",
+    type=lifecycle("attest"),
+    subtype=ours("decline"),
+    action="E",
+    us=APPLICATION,
+    user=AUTHOR,
+)
+RETRY = Kind(
+    name="retry",
+    said="had results about you sent once more that had not arrived in a health record system",
+    type=lifecycle("transmit"),
+    subtype=ours("retry"),
+    action="E",
+    us=APPLICATION,
+    user=AUTHOR,
+)
+DROP = Kind(
+    name="drop",
+    said="gave up sending results about you to a health record system",
+    type=lifecycle("transmit"),
+    subtype=ours("drop"),
+    action="E",
+    us=APPLICATION,
+    user=AUTHOR,
+)
+_DECISIONS: Final = {kind.name: kind for kind in (APPROVAL, DECLINE, RETRY, DROP)}
 
 
 def import_event(access: Access) -> Json:
@@ -165,3 +211,17 @@ def run_event(access: Access, *, run: str, model: str) -> Json:
 def proposal_event(access: Access, *, proposal: str) -> Json:
     """Record that a run was turned into resources for a person to agree on."""
     return make_event(access, PROPOSAL, thing(REPORT, "proposal", proposal), also=access.what)
+
+
+def decision_event(
+    access: Access,
+    *,
+    delivery: str,
+    decision: Literal["approval", "decline", "retry", "drop"],
+    by: Mapping[str, str] | None = None,
+) -> Json:
+    """Record what a person, or a rule for them, decided about a proposal or its delivery; `by` are codes and names."""
+    job = thing(JOB, "delivery", delivery)
+    if by:
+        job["detail"] = [detail(name, value) for name, value in by.items()]
+    return make_event(access, _DECISIONS[decision], job, also=access.what)

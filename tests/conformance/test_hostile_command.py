@@ -65,6 +65,32 @@ def test_a_folder_is_served_with_a_fault_until_it_is_told_to_stop(tmp_path):
         assert running.wait(10) == 0
 
 
+def test_a_proxy_that_loses_things_is_put_before_a_server_until_it_is_told_to_stop():
+    with served("--data", "cohort") as running:
+        assert running.stdout
+        behind = first_object(running.stdout)["base"]
+        command = [
+            sys.executable,
+            "-m",
+            "gateway.cli",
+            "hostile",
+            "proxy",
+            behind,
+            "--refused",
+            "1",
+            "--format",
+            "json",
+        ]
+        command += ["--swallowed", "0", "--reset", "0", "--storm", "0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy:
+            assert proxy.stdout
+            before = first_object(proxy.stdout)["base"]
+            assert [httpx.get(f"{base}/Patient?_count=1").status_code for base in (behind, before)] == [200, 503]
+            proxy.send_signal(signal.SIGTERM)
+            assert proxy.wait(20) == 0
+        running.send_signal(signal.SIGTERM)
+
+
 def test_the_cohort_is_served_in_the_version_asked_for():
     with served("--fhir-version", "stu3") as running:
         assert running.stdout

@@ -10,7 +10,7 @@ import pytest
 
 from conformance.hostile import FAULTS, PLACES, BulkHabits, Misbehaviour, throw
 from security.errors import BadSettings
-from tests.conformance import test_hostile_pages, test_hostile_requests, test_hostile_transfer
+from tests.conformance import test_hostile_pages, test_hostile_requests, test_hostile_transfer, test_hostile_writes
 from tests.conformance.desk import START, Case, check, desk, link, outcome
 from tests.conformance.exporting import kick_off, lines, names, ready, resources
 
@@ -231,7 +231,8 @@ def test_a_fault_does_what_it_says_and_nothing_when_it_is_off(socket, name):
 
 
 def test_every_fault_is_tested_alone_and_listed_with_its_pain():
-    tested = {*CASES, *test_hostile_requests.CASES, *test_hostile_pages.CASES, *test_hostile_transfer.CASES}
+    files = (test_hostile_requests, test_hostile_pages, test_hostile_transfer, test_hostile_writes)
+    tested = {*CASES, *(name for file in files for name in file.CASES)}
     assert tested == set(FAULTS)
     assert len(FAULTS) >= 40
     for name, kind in FAULTS.items():

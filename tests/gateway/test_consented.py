@@ -146,12 +146,12 @@ def posted(ehr: Ehr) -> int:
 async def test_a_withdrawal_stops_what_is_queued_and_it_goes_out_when_it_may(proposed):
     home, ehr, twin, patient = proposed
     await consents_come(home, ehr, patient)
-    [held] = await send(home, twin)
-    assert held.state == "held"
-    assert isinstance(held.fault, Denied)
+    [waiting] = await send(home, twin)
+    assert waiting.state == "proposed"
+    assert isinstance(waiting.fault, Denied)
     assert posted(ehr) == 0
     assert home.store.outbox(twin=twin)[0].state == "proposed"
-    assert ("delivery", "8", "consent") in audited(home)
+    assert ("approval", "8", "consent") in audited(home)
     await consents_come(home, ehr, patient, status="inactive")
     [sent] = await send(home, twin)
     assert sent.fault is None
@@ -175,8 +175,9 @@ async def test_what_was_made_of_a_denied_fact_is_not_sent_though_the_rest_may_be
         policyRule={"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTIN"}]},
         provision={"type": "deny", "code": denies},
     )
-    [held] = await send(home, twin)
-    assert held.state == "held"
+    [waiting] = await send(home, twin)
+    assert waiting.state == "proposed"
+    assert isinstance(waiting.fault, Denied)
     assert posted(ehr) == 0
     record = open_twin(home, twin)
     assert record.partial

@@ -11,6 +11,7 @@ from typing import get_args
 
 import pytest
 
+from gateway.approval_settings import ApprovalRule, ApprovalSettings
 from gateway.cli import main
 from gateway.neighbours import OURS
 from gateway.pull.page import STOPS, Sign
@@ -30,7 +31,8 @@ from security.errors import BadSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["demo", "doctor", "pull", "listen", "list", "show", "refusals", "simulate", "propose", "send"]
-COMMANDS += ["explain", "quality"]
+COMMANDS += [f"proposals {name}" for name in ("list", "show", "approve", "decline")]
+COMMANDS += ["explain", "lineage", "quality"]
 COMMANDS += ["profile", "versions", "diff", "convert"]
 COMMANDS += ["forecast", "what-if", "compare", "rehearse", "glycaemia", "operate", "medicate"]
 COMMANDS += ["warnings check", "warnings list", "warnings ack", "warnings silence"]
@@ -51,6 +53,7 @@ COMMANDS += [f"client {name}" for name in ("add", "list", "show", "launch", "rot
 COMMANDS += [f"user {name}" for name in ("add", "list", "show", "roles", "password", "passkeys")]
 COMMANDS += [f"user {name}" for name in ("disable", "enable", "remove")]
 COMMANDS += [f"consent {name}" for name in ("list", "show", "test")]
+COMMANDS += ["deliver", *(f"outbox {name}" for name in ("list", "show", "retry", "drop", "retract"))]
 COMMANDS += ["export", "erase", "hold", "restrict", "backup", "restore"]
 
 
@@ -97,10 +100,10 @@ def test_every_reason_for_stopping_is_documented():
 
 def test_every_setting_is_documented():
     told = read("docs/settings.md")
-    parts = {"home", "sources", "models", "warnings", "streams", "keys", "store", "audit", "serve", "trust"}
+    parts = {"home", "sources", "models", "warnings", "streams", "keys", "store", "audit", "serve", "trust", "approval"}
     tables = (
         *(Settings, SourceSettings, StreamSettings, WarningSettings, KeysSettings, StoreSettings, AuditSettings),
-        *(ServeSettings, TrustSettings),
+        *(ServeSettings, TrustSettings, ApprovalSettings, ApprovalRule),
     )
     names = {name for table in tables for name in table.model_fields} - parts
     assert [name for name in names if f"`{name}`" not in told] == []

@@ -10,6 +10,7 @@ import os
 import sys
 import zipfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from gateway.export import gather, write_export
 from gateway.home import Home, now
 from gateway.pull.page import Entry, Page
 from gateway.simulation import open_twin, run_model
+from gateway.store import Attempt, Landed
 from security.audit.statement import Statement, open_statement
 from security.errors import Misuse, Tampered
 from tests.gateway.erasing import ADA, CANARIES, GRACE, lay, observation, opened, pull, twin_named
@@ -58,9 +60,11 @@ def test_a_canary_in_every_table_that_can_hold_something_of_a_twin_is_in_the_exp
     store.save_run("r" * 32, ada, "kidney", 1, told({"type": "other", "say": "canary-run"}).encode(), now=when)
     store.save_state(ada, "m", "track", b"canary-state \xff", after=0, twin_version=1, now=when)
     store.propose("d" * 32, ada, "north", "r" * 32, told({"say": "canary-bundle"}).encode(), now=when)
-    [due] = store.due(twin=ada)
-    store.mark_sending(due, when)
-    store.mark_sent(due.id, 200, b'{"say":"canary-reply"}', when)
+    [due] = store.outbox(twin=ada)
+    store.decide_delivery(due, "approved", when, decision=told({"why": "canary-why"}).encode())
+    [due] = store.claim("test", when, when + timedelta(minutes=1), limit=1)
+    landed = (Landed("u" * 36, "RiskAssessment/canary-landed"),)
+    store.settle("test", {due.id: Attempt("sent", status=200, reply=b'{"say":"canary-reply"}', landed=landed)}, when)
     hold(home, ada, "canary-hold")
     waiting = b'{"resourceType":"Observation","id":"a9","subject":{"reference":"Patient/ada"},"note":"canary-page"}'
     store.land(store.begin_pull("north", when), Page(1, "page", (Entry(waiting),), ""))
@@ -78,6 +82,8 @@ def test_a_canary_in_every_table_that_can_hold_something_of_a_twin_is_in_the_exp
         "run": "canary-run",
         "outbox (bundle)": "canary-bundle",
         "outbox (reply)": "canary-reply",
+        "outbox (decision)": "canary-why",
+        "outbox (landed)": "canary-landed",
         "guard": "canary-hold",
         "page": "canary-page",
         "audit_event": f'"reference":"Patient/{ada}"',

@@ -14,7 +14,8 @@ import pytest
 
 from conformance.hostile import Ehr, EhrSettings, serve
 from gateway.cli import main
-from gateway.home import Home
+from gateway.deliver.approval import read_decision
+from gateway.home import Home, now
 from gateway.ingest import ingest
 from gateway.settings import load_settings
 from gateway.sources import open_source
@@ -118,6 +119,35 @@ def test_a_fall_is_warned_of_before_it_is_low_and_reaches_ehr_and_receiver_once(
     assert (status, again["changes"], again["delivered"]) == (0, [], [])
     assert len(again["standing"]) == len(raised)
     assert len(ehr.store.all("DetectedIssue")) == len(raised) == len(receiver.taken)
+
+
+def test_a_warning_goes_by_itself_and_agrees_to_nothing_else(home, ehr, twin, receiver, capsysbinary):
+    with Home.open(load_settings(home), create=False) as opened:
+        run_, bundle = "f" * 32, b'{"entry": []}'
+        opened.store.save_run(run_, twin, "x", 1, b'{"type": "x"}', now=now())
+        opened.store.propose("ab" * 16, twin, "summit", run_, bundle, now=now(), model="x", kind="risk")
+    assert run(capsysbinary, "warnings", "check", twin, "--home", str(home))[0] == 0
+    with Home.open(load_settings(home), create=False) as opened:
+        states = {each.kind: each.state for each in opened.store.outbox(twin=twin)}
+        hows = {read_decision(each.decision).how for each in opened.store.outbox(twin=twin) if each.kind == "warning"}
+    assert states == {"risk": "proposed", "warning": "sent"}
+    assert hows == {"automatic"}
+
+
+def test_a_rule_may_want_somebody_to_agree_to_warnings_and_until_then_none_arrives(
+    home, ehr, twin, receiver, capsysbinary
+):
+    with (home / "twin.toml").open("a", encoding="utf-8") as more:
+        more.write('[[approval.rules]]\nby = "person"\nkinds = ["warning"]\n')
+    status, told = run(capsysbinary, "warnings", "check", twin, "--home", str(home))
+    assert status == 3
+    assert {each["fault"] for each in told["delivered"] if each["to"] == "fhir"} == {"denied"}
+    assert ehr.store.all("DetectedIssue") == []
+    with Home.open(load_settings(home), create=False) as opened:
+        waiting = [each.id for each in opened.store.outbox(twin=twin)]
+    assert run(capsysbinary, "proposals", "approve", *waiting, "--home", str(home))[0] == 0
+    assert run(capsysbinary, "warnings", "check", twin, "--home", str(home))[0] == 0
+    assert len(ehr.store.all("DetectedIssue")) == len(waiting)
 
 
 def test_a_receiver_that_is_away_gets_it_later_and_the_ehr_does_not_get_it_twice(

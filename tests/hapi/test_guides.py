@@ -41,6 +41,13 @@ def judge(hapi_server: HapiServer, shared_data: Path) -> HapiServer:
     return hapi_server
 
 
+CLAIMS = {
+    "Observation": "us-core-simple-observation",
+    "Provenance": "us-core-provenance",
+    "DocumentReference": "us-core-documentreference",
+}
+
+
 def written(result: Result, profiles: Collection[str] = (), **also: Any) -> dict[str, Any]:
     return render(
         result, "r4", patient="Patient/7", sender="fhirtwin", profiles=profiles, organization="Organization/1", **also
@@ -74,6 +81,10 @@ RESULTS = {
     "heart": (heart(), {}),
     "valve": (valve(), {}),
     **{form: (falling(), {"attention": warning(), "form": form}) for form in get_args(Form)},
+    "no risks": (heart(), {"takes": {"Observation", "Device", "Provenance"}}),
+    "no risks, models or origins": (heart(), {"takes": {"Observation"}, "revises": ("Observation/9",)}),
+    "documents": (heart(), {"takes": {"DocumentReference", "Provenance"}, "revises": ("DocumentReference/9",)}),
+    "document of a plan": (valve(), {"takes": {"DocumentReference", "Device", "Provenance"}, "document": "text"}),
     **{
         f"all of {name}": (kidney(model=name, outputs=tuple(map(output, model.yields))), {})
         for name, model in models().items()
@@ -89,7 +100,8 @@ def test_whatever_we_write_has_no_error_and_no_unexplained_warning(
     result, also = RESULTS[name]
     bundle = written(result, profiles, **also)
     claimed = {entry["resource"]["resourceType"]: entry["resource"]["meta"].get("profile") for entry in bundle["entry"]}
-    assert claimed["Provenance"] == ([f"{US_CORE}us-core-provenance"] if profiles else None)
+    for kind in claimed.keys() & CLAIMS.keys():
+        assert claimed[kind] == ([f"{US_CORE}{CLAIMS[kind]}"] if profiles else None)
     assert unexplained(judge.judge(to_json(bundle))) == []
 
 
@@ -106,6 +118,13 @@ def test_a_claim_that_is_not_kept_is_an_error_to_the_validator(judge: HapiServer
             del resource[element]
         [*found] = errors(judge.judge(to_json(spoilt)))
         assert any(said in issue.said for issue in found)
+
+
+def test_a_document_without_a_category_is_an_error_to_the_validator(judge: HapiServer) -> None:
+    document = written(kidney(), PROFILES, takes={"DocumentReference"})["entry"][0]["resource"]
+    del document["category"]
+    found = errors(judge.judge(to_json(document)))
+    assert any("DocumentReference.category: minimum required" in each.said for each in found)
 
 
 def test_a_model_is_a_device_as_a_patient_summary_names_who_observed(judge: HapiServer) -> None:

@@ -13,6 +13,8 @@ import msgspec
 import pytest
 
 from mappers.outbound import Form, Result, render, to_json
+from mappers.outbound.returned import losses
+from mappers.outbound.withdrawn import Standing, withdraw
 from mappers.versions import FhirVersion
 from tests.hapi.fixture import HapiServer
 from tests.hapi.samples import falling, heart, kidney, prevent, valve, warning
@@ -55,6 +57,21 @@ class Ehr:
         answer = self.http.post("", content=to_json(bundle))
         assert answer.status_code == 200, answer.text
         return [entry["response"] for entry in answer.json()["entry"]]
+
+    def sent(self, bundle: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Send a transaction, and give each resource as it was sent, with what it refers to resolved, and as read."""
+        made = self.send(bundle)
+        became = {
+            entry["fullUrl"]: each["location"].split("/_history")[0]
+            for entry, each in zip(bundle["entry"], made, strict=True)
+        }
+        new = {each["status"].split()[0] for each in made if not each["location"].startswith("Device/")}
+        assert new == {"201"}
+        text = to_json(bundle).decode()
+        for name, path in became.items():
+            text = text.replace(f'"reference":"{name}"', f'"reference":"{path}"')
+        for entry, path in zip(_as_written(text.encode())["entry"], became.values(), strict=True):
+            yield entry["resource"], self.read(path)
 
     def read(self, path: str) -> dict[str, Any]:
         """Read a resource, each number as the text that stood there: 12.30 is not 12.3."""
@@ -106,28 +123,66 @@ def ehr(request: pytest.FixtureRequest, all_started: HapiServer) -> Iterator[Ehr
         yield Ehr(http, version)
 
 
-WARNINGS = [{"attention": warning(), "form": form} for form in get_args(Form)]
+Told = tuple[Sample, dict[str, Any]]
+ISSUE, FLAG, COMMUNICATION = WARNINGS = [(falling, {"attention": warning(), "form": form}) for form in get_args(Form)]
+RESULT: Told = (heart, {})  # values with and without an interval, and a risk
+PLAN: Told = (valve, {})
+ALL = frozenset({"Device", "Observation", "RiskAssessment", "DocumentReference", "Provenance", *get_args(Form)})
+RUNGS: dict[str, tuple[frozenset[str] | None, list[Told]]] = {  # what an EHR takes, and what is written to it
+    "whatever comes": (None, [RESULT, PLAN, (kidney, {}), (prevent, {}), *WARNINGS]),
+    "no risks": (ALL - {"RiskAssessment"}, [RESULT, PLAN, ISSUE]),
+    "no models": (ALL - {"Device"}, [RESULT, PLAN, FLAG]),
+    "no origins": (ALL - {"Provenance"}, [RESULT, PLAN, COMMUNICATION]),
+    "no risks, models or origins": (ALL - {"RiskAssessment", "Device", "Provenance"}, [RESULT, PLAN, *WARNINGS]),
+    "documents and models": (frozenset({"DocumentReference", "Device", "Provenance"}), [RESULT]),
+}
 
 
-@pytest.mark.parametrize(
-    ("sample", "also"),
-    [(kidney, {}), (prevent, {}), (heart, {}), (valve, {}), *((falling, also) for also in WARNINGS)],
-    ids=["kidney", "prevent", "heart", "valve", *get_args(Form)],
-)
-def test_what_we_write_is_accepted_and_comes_back_unchanged(ehr: Ehr, sample: Sample, also: dict[str, Any]) -> None:
-    bundle = ehr.render(sample, **also)
-    made = ehr.send(bundle)
-    assert {each["status"].split()[0] for each in made[1:]} == {"201"}
+@pytest.mark.parametrize(("takes", "samples"), RUNGS.values(), ids=RUNGS)
+def test_what_we_write_is_accepted_and_comes_back_unchanged(
+    ehr: Ehr, takes: frozenset[str] | None, samples: list[Told]
+) -> None:
+    for sample, also in samples:
+        for sent, returned in ehr.sent(ehr.render(sample, takes=takes, **also)):
+            assert losses(sent, returned) == ()
+            assert without_the_servers_own(returned) == without_the_servers_own(sent)
 
-    became = {
-        entry["fullUrl"]: each["location"].split("/_history")[0]
-        for entry, each in zip(bundle["entry"], made, strict=True)
-    }
-    text = to_json(bundle).decode()
-    for name, path in became.items():
-        text = text.replace(f'"reference":"{name}"', f'"reference":"{path}"')
-    for entry, path in zip(_as_written(text.encode())["entry"], became.values(), strict=True):
-        assert without_the_servers_own(ehr.read(path)) == without_the_servers_own(entry["resource"])
+
+@pytest.mark.parametrize("takes", [ALL, ALL - {"RiskAssessment", "Observation"}], ids=["resources", "documents"])
+def test_a_result_that_takes_the_place_of_others_names_them(ehr: Ehr, takes: frozenset[str]) -> None:
+    older = [
+        f"{returned['resourceType']}/{returned['id']}"
+        for lower in (ALL, ALL - {"RiskAssessment", "Observation"})
+        for _, returned in ehr.sent(ehr.render(kidney, takes=lower))
+        if returned["resourceType"] not in ("Device", "Provenance")
+    ]
+    assert len(older) == 3
+    for sent, returned in ehr.sent(ehr.render(kidney, takes=takes, revises=older)):
+        assert losses(sent, returned) == ()
+        if sent["resourceType"] != "Device":
+            assert all(each in json.dumps(returned) for each in older)
+
+
+def test_what_no_longer_stands_is_taken_back_by_an_update_and_stays_what_it_was(ehr: Ehr) -> None:
+    """Overtaken first and then entered in error, so that each type is updated twice."""
+    places = [
+        f"{returned['resourceType']}/{returned['id']}"
+        for sample, also in (RESULT, (heart, {"takes": {"DocumentReference"}}), *WARNINGS)
+        for _, returned in ehr.sent(ehr.render(sample, **also))
+    ]
+    assert {place.split("/")[0] for place in places} == ALL
+    for place in places:
+        for version, to in enumerate(get_args(Standing), start=1):
+            before = json.loads(ehr.http.get(place).content, parse_float=Decimal)
+            after = withdraw(before, ehr.version, to, "New data have overtaken it.", place)
+            if after == before:
+                assert place.split("/")[0] in ("Device", "Provenance")
+                continue
+            answer = ehr.http.put(place, content=to_json(after), headers={"If-Match": f'W/"{version}"'})
+            assert answer.status_code == 200, answer.text
+            kept = ehr.read(place)
+            assert losses(_as_written(to_json(after)), kept) == ()
+            assert kept["meta"]["versionId"] == str(version + 1)
 
 
 @pytest.mark.parametrize("sample", [kidney, prevent, valve])

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from conformance.hostile.faults import (  # noqa: F401 - each registers its faults, which act in this order
+    after_writes,
     changes,
     contents,
     export_files,
+    keeping,
     kick_offs,
     links,
     manifests,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
@@ -21,7 +22,19 @@ if TYPE_CHECKING:
     from conformance.hostile.search import Query
     from conformance.hostile.store import Held
 
-__all__ = ["Answer", "Call", "Counting", "Finding", "Leaf", "Question", "Statement", "Turning"]
+__all__ = [
+    "Answer",
+    "Call",
+    "Counting",
+    "Finding",
+    "Keeping",
+    "Leaf",
+    "Looking",
+    "Question",
+    "Statement",
+    "Turning",
+    "Written",
+]
 
 
 @dataclass(slots=True)
@@ -43,6 +56,45 @@ class Call:
     def authorization(self) -> str:
         """The header, "" where it is absent."""
         return self.request.headers.get("authorization", "")
+
+
+@dataclass(slots=True)
+class Keeping:
+    """A resource on its way into the store."""
+
+    ehr: Ehr
+    type: str
+    resource: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Written:
+    """The answer to a write that was done; a fault may return another."""
+
+    ehr: Ehr
+    type: str
+    response: Response
+
+    @property
+    def told(self) -> Any:
+        """Decode the body; `None` where there is none."""
+        return wire.decode(bytes(self.response.body)) if self.response.body else None
+
+    def tell(self, told: Any) -> Response:
+        """Answer the same with another body."""
+        headers = {name: text for name, text in self.response.headers.items() if name != "content-length"}
+        return Response(wire.encode(told), self.response.status_code, headers)
+
+
+@dataclass(slots=True)
+class Looking:
+    """How what is there is looked for: what is found was stored by `until`, where that is told."""
+
+    ehr: Ehr
+    type: str
+    pairs: list[tuple[str, str]]
+    is_condition: bool
+    until: datetime | None = None
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@
   const news = document.getElementById("news");
   if (!window.EventSource || !news) return;
   const mine = document.body.dataset;
-  const DATA = "New data came", MADE = "What was being simulated is done";
+  const DATA = "New data came", MADE = "What was being simulated is done", DECIDED = "Somebody decided about a proposal";
   let busy = false, missed = "";
 
   const say = (text) => { news.hidden = false; news.firstElementChild.textContent = text; };
@@ -19,7 +19,8 @@
       let left = false;
       for (const part of document.querySelectorAll("[data-live]")) {
         const other = fresh.getElementById(part.id);
-        if (!other || part.contains(document.activeElement)) { left = true; continue; } // nobody loses their place
+        const typed = [...part.querySelectorAll("input[type=text]")].some((each) => each.value !== each.defaultValue);
+        if (!other || typed || part.contains(document.activeElement)) { left = true; continue; } // nobody loses their place
         const were = part.querySelectorAll("details"), are = other.querySelectorAll("details");
         if (were.length === are.length) are.forEach((each, at) => { each.open = were[at].open; });
         part.replaceWith(other);
@@ -44,6 +45,7 @@
   };
   source.addEventListener("twin", heard(DATA));
   source.addEventListener("warning", heard(DATA));
+  source.addEventListener("proposal", heard(DECIDED));
   const made = heard(MADE), awaits = () => document.querySelector("[data-awaited]");
   source.addEventListener("made", (event) => { if (busy || awaits()) made(event); });
   source.addEventListener("gap", () => renew(DATA));

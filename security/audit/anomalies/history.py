@@ -18,7 +18,7 @@ USES = frozenset({"read", "vread", "answer", "export", "run", "disclosure", "cre
 """Kinds of event by which a person uses a record; what a pull or a stream does by itself is none."""
 
 WORK = frozenset(
-    {"fetch", "import", "certificate", "query", "delivery", "proposal", "receipt", "consent", "break-glass"}
+    {"fetch", "import", "certificate", "query", "delivery", "proposal", "approval", "receipt", "consent", "break-glass"}
 )
 """Kinds that show that a patient is being cared for: data come, or results go."""
 

@@ -107,7 +107,12 @@ async def test_an_open_server_needs_no_token(look):
 
 
 @pytest.mark.parametrize(
-    ("rest", "state"), [({"interaction": []}, "failed"), ({"resource": [{"type": "Patient"}]}, "warning")]
+    ("rest", "state"),
+    [
+        ({"interaction": []}, "ok"),  # no transactions: results go part by part
+        ({"resource": [{"type": "DocumentReference", "interaction": [{"code": "create"}]}]}, "warning"),
+        ({"resource": [{"type": "Patient"}]}, "failed"),
+    ],
 )
 async def test_what_a_server_does_not_take_is_told(ehr, look, rest, state):
     told = ehr.metadata()

@@ -366,6 +366,18 @@ async def test_scopes_that_are_refused_are_asked_in_the_other_version_once(ehr, 
     assert authority.forms[-1]["scope"] == second  # what helped is tried first from then on
 
 
+async def test_a_server_that_lets_nobody_change_anything_is_asked_to_let_us_create(ehr, talk):
+    authority = Authority(ehr)
+    authority.answers = [JSONResponse({"error": "invalid_scope"}, 400)]
+    connection, auth = talk(read=["*"], change=["Observation", "Flag"])
+    await connection.get("metadata")
+    assert [form["scope"] for form in authority.forms] == [
+        "system/*.rs system/Observation.crus system/Flag.crus",
+        "system/*.rs system/Observation.crs",
+    ]
+    assert narrowed(auth) == ("Observation.u", "Flag.c", "Flag.u")
+
+
 async def test_a_server_that_knows_no_wildcard_is_asked_for_the_types_that_it_lists(ehr, talk):
     authority = Authority(ehr)
     authority.configuration["scopes_supported"] = ["openid", "system/Patient.rs", "system/Observation.rs"]

@@ -31,9 +31,10 @@ def ring() -> SecretKeyRing:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what goes through a store on both kinds of database; what looks into the file itself, on the file."""
+    """Run what goes through a store on both kinds of database; what looks into the file or the server, on that."""
     if "where" in metafunc.fixturenames:
-        kinds = ["sqlite"] if "path" in metafunc.fixturenames else ["sqlite", "postgresql"]
+        looks_into = {"path": "sqlite", "postgresql": "postgresql"}
+        kinds = [looks_into[name] for name in looks_into.keys() & {*metafunc.fixturenames}] or ["sqlite", "postgresql"]
         metafunc.parametrize("where", kinds, indirect=True)
 
 
@@ -118,6 +119,30 @@ def event() -> Callable[..., dict[str, Any]]:
         return run_event(access, run="r1", model="kidney")
 
     return build
+
+
+@pytest.fixture
+def twin(store: Store) -> str:
+    """One person."""
+    return store.new_twin(NOON)
+
+
+@pytest.fixture
+def propose(store: Store, twin: str) -> Callable[..., str]:
+    """Put a proposal of a run into the outbox; returns its id. With a decision it is agreed to."""
+
+    def run(name: str = "d1", *, source: str = "north", of: str = twin, **told: Any) -> str:
+        store.save_run(f"run{of}", of, "kidney", 1, b"{}", now=NOON)
+        assert store.propose(name, of, source, f"run{of}", b'{"entry":[]}', now=told.pop("now", NOON), **told)
+        return name
+
+    return run
+
+
+@pytest.fixture
+def agree(propose: Callable[..., str]) -> Callable[..., str]:
+    """Put a delivery into the outbox that somebody has agreed to; returns its id."""
+    return lambda name="d1", **told: propose(name, decision=b'{"who":"ada"}', **told)
 
 
 @pytest.fixture

@@ -8,14 +8,15 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from gateway.store import Store
+from gateway.store import Attempt, Store
 from gateway.store.condition import condition_of
 from gateway.store.script import script
 from gateway.store.tables import SCHEMA
@@ -27,6 +28,7 @@ from tests.gateway.store.test_sealed import CANARIES, live_through_everything
 from tests.postgres.fixture import OWNER, SUPERUSER, WRITER
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -419,30 +421,71 @@ def test_a_line_is_sealed_to_the_server_that_is_meant_or_not_used(new_postgresql
             condition_of(wrong)
 
 
-def test_of_several_workers_who_read_the_same_one_sends_each_delivery(made, open_it, event):
-    """What issue 10 builds on: whoever marks a delivery first has it, over processes and machines."""
-    with open_it(made) as store:
-        twin = store.new_twin(NOON)
-        store.save_run("aa11", twin, "kidney", 1, b"{}", now=NOON)
-        for number in range(12):
-            store.propose(f"d{number}", twin, "north", "aa11", b"{}", now=NOON)
-    taken: list[str] = []
-    all_have_read = threading.Barrier(4)
+DELIVERIES, WORKERS = 24, 4
 
-    def work():
+
+@pytest.fixture
+def waiting(made, open_it):
+    """Deliveries that somebody agreed to, three to each of eight patients; returns the ids of each patient in order."""
+    names: dict[str, list[str]] = {}
+    with open_it(made) as store, store.transaction():
+        twins = [store.new_twin(NOON) for _ in range(DELIVERIES // 3)]
+        for number in range(DELIVERIES):
+            twin = twins[number % len(twins)]
+            store.save_run(f"run{twin}", twin, "kidney", 1, b"{}", now=NOON)
+            store.propose(f"d{number:02}", twin, "north", f"run{twin}", b"{}", now=NOON, decision=b"ada")
+            names.setdefault(twin, []).append(f"d{number:02}")
+    return list(names.values())
+
+
+def in_parallel(work):
+    """Let workers, each with a store of its own, do the same at the same time; what one raises is raised here."""
+    together = threading.Barrier(WORKERS)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(lambda number: work(f"worker {number}", together), range(WORKERS)))
+
+
+def test_of_several_workers_one_leases_each_delivery_and_in_order(made, open_it, waiting, event):
+    """What issue 10 builds on: whoever leases a delivery has it, over processes and machines."""
+    leased: list[str] = []
+
+    def work(name, together):
         with open_it(made) as own:
-            due = own.due()
-            all_have_read.wait(60)
-            for delivery in due:
-                if own.mark_sending(delivery, NOON, [event()]):
-                    taken.append(delivery.id)
+            together.wait(60)
+            while True:
+                found = own.claim(name, NOON, NOON + MINUTE, limit=3)
+                if not found and not own.due():
+                    return
+                leased.extend(each.id for each in found)
+                may = own.note_leaving_all(name, {each.id: [event()] for each in found}, NOON)
+                assert may == [each.id for each in found]
+                assert own.settle(name, {each: Attempt("sent", status=201) for each in may}, NOON) == may
 
-    workers = [threading.Thread(target=work) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert sorted(taken) == sorted(f"d{number}" for number in range(12))
+    in_parallel(work)
+    assert sorted(leased) == sorted(each for names in waiting for each in names)  # each once
+    for names in waiting:
+        assert sorted(names, key=leased.index) == names
     with open_it(made) as store:
-        assert {delivery.state for delivery in store.outbox()} == {"sending"}
-        assert store.verify_audit().ok
+        assert {(each.state, each.attempts) for each in store.outbox_listed()} == {("sent", 1)}
+        assert store.verify_audit().size == DELIVERIES
+
+
+def test_leases_that_have_ended_are_taken_over_once_and_whoever_lost_one_changes_nothing(made, open_it, waiting):
+    firsts = sorted(names[0] for names in waiting)
+    with open_it(made) as late:
+        assert sorted(each.id for each in late.claim("late", NOON, NOON + MINUTE, limit=99)) == firsts
+        assert sorted(late.note_leaving_all("late", dict.fromkeys(firsts, ()), NOON)) == firsts
+        taken: list[str] = []
+
+        def work(name, together):
+            with open_it(made) as own:
+                together.wait(60)
+                assert own.claim(name, NOON, NOON + 2 * MINUTE, limit=99) == []
+                found = own.claim(name, NOON + MINUTE, NOON + 2 * MINUTE, limit=2)
+                assert all(each.unsure and each.state == "sending" for each in found)
+                taken.extend(each.id for each in found)
+
+        in_parallel(work)
+        assert sorted(taken) == firsts
+        assert late.settle("late", {each: Attempt("sent") for each in firsts}, NOON + MINUTE) == []
+        assert {each.state for each in late.outbox_listed() if each.id in firsts} == {"sending"}

@@ -18,6 +18,7 @@ PLACES = {
     "gateway/api/charts.py": ["show a twin's record to a caller of the API, as far as scopes and consents allow"],
     "gateway/audit_anomalies.py": ["compare the surname of a patient with that of the account that used the twin"],
     "gateway/export/gathering.py": ["hand a person all that is held about them"],
+    "gateway/lineage/opening.py": ["follow a result back to the bytes that it stands on"],
     "gateway/store/enrolling.py": ["compare who came with who is known"],
     "gateway/store/history.py": ["map again what belonged to no twin, once it can be told whose it is"],
     "gateway/merges.py": ["check that those whom a source merged can be one person"],

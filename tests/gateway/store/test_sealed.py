@@ -11,7 +11,7 @@ from sqlalchemy import LargeBinary
 from sqlmodel import SQLModel
 
 from gateway.pull.page import Asked, Certificate, Entry, Page
-from gateway.store import Store, StoredResource
+from gateway.store import Attempt, Landed, Store, StoredResource
 from gateway.stream.delivery import Delivery as LiveDelivery
 from mappers.facts import Coding, Fact, Origin, Refusal
 from mappers.identity import read_person
@@ -38,6 +38,9 @@ CANARIES = [
     "what stood there in words",
     "os-user:dr-canary",
     "canary-resource-type",
+    "canary of who agreed, and why",
+    "canary of a draft",
+    "Observation/landed-canary",
 ]
 
 PLAIN_COLUMNS = {
@@ -67,7 +70,11 @@ PLAIN_COLUMNS = {
     "arrived": {"source"},
     "stream_memo": {"source", "name"},
     "attention": {"twin", "version"},
-    "outbox": {"id", "twin", "source", "run", "created", "updated", "state", "attempts", "last_status"},
+    # When which model was run for a random id, what kind of result went where, and what became of it, with a code of
+    # ours; who agreed, and what the EHR made of it and answered, is sealed. `holder` is random, too.
+    "outbox": {"id", "twin", "source", "run", "created", "updated", "state", "attempts", "last_status"}
+    | {"model", "kind", "position", "replaces", "reason", "not_before", "holder", "lease_until", "left_at", "unsure"},
+    "landed": {"source", "name", "twin", "delivery"},  # `name` is a keyed hash
     "audit_event": {"sequence"},
     "audit_checkpoint": {"size", "text"},
     "audit_state": {"id"},
@@ -76,7 +83,8 @@ PLAIN_COLUMNS = {
 
 def live_through_everything(store, at, event):
     """Write canaries through each door of the store; the pull is left open, so that its page stays."""
-    name, born, mrn, patient, obs, display, code, value, day, cursor, place, said, actor, odd = CANARIES
+    name, born, mrn, patient, obs, display, code, value, day, cursor, place, said, actor, odd, *ours = CANARIES
+    why, draft, landed = ours
     raw = (
         f'{{"id":"{obs}","subject":"{patient}","value":{value},"mrn":"{mrn}","name":"{name}","born":"{born}"}}'.encode()
     )
@@ -104,9 +112,14 @@ def live_through_everything(store, at, event):
     store.save_state(twin, "glucose", "track", raw, after=0, twin_version=1, now=at(1), events=[event(actor, patient)])
     live = LiveDelivery("north", place, "post", (Entry(raw, cursor, place),), (place, raw))
     store.accept(live, at(1), [event(actor)])
-    store.propose("d1", twin, "north", "aa11", raw, now=at(1))
-    store.mark_sending(store.due()[0], at(1))
-    store.mark_failed("d1", 422, raw, at(1), [event(actor, patient)])
+    store.propose("d1", twin, "north", "aa11", raw, now=at(1), content=draft.encode(), decision=why.encode())
+    store.claim("w", at(1), at(2), limit=1, events=lambda _: [event(actor, patient)])
+    store.note_leaving("w", "d1", at(1), [event(actor, patient)])
+    ended = Attempt("failed", "unprocessable", 422, raw, landed=(Landed(display, landed),), bundle=raw)
+    store.settle("w", {"d1": ended}, at(1), [event(actor, patient)])
+    store.propose("d2", twin, "north", "aa11", raw, now=at(1))
+    store.decide_delivery(store.delivery("d2"), "declined", at(1), decision=why.encode(), events=[event(actor)])
+    assert store.delivered_as("north", landed)
     return twin
 
 

@@ -16,6 +16,7 @@ from security.audit import (
     certificate_event,
     consent_event,
     created_event,
+    decision_event,
     deleted_event,
     delivery_event,
     disclosure_event,
@@ -128,6 +129,12 @@ SAMPLES: dict[str, Callable[[Access], Event]] = {
     "certificate": lambda a: certificate_event(a, pull="pull-1", verdict="complete"),
     "run": lambda a: run_event(a, run="run-1", model="kidney@1"),
     "proposal": lambda a: proposal_event(a, proposal="proposal-1"),
+    "approval": lambda a: decision_event(
+        a, delivery="proposal-1", decision="approval", by={"how": "role:clinician", "rule": "2"}
+    ),
+    "decline": lambda a: decision_event(a, delivery="proposal-1", decision="decline"),
+    "retry": lambda a: decision_event(a, delivery="proposal-1", decision="retry"),
+    "drop": lambda a: decision_event(a, delivery="proposal-1", decision="drop"),
     "export": lambda a: export_event(a, archive="sha256:ab12", facts=812, runs=3),
     "erasure": lambda a: erase_event(a, receipt="receipt-1", blocks=4),
     "hold": lambda a: hold_event(a, hold="case-2026-17"),
