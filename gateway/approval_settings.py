@@ -1,4 +1,4 @@
-"""Who has to agree before a result is written to an EHR, as twin.toml tells it, and what becomes of old results there."""
+"""Who has to agree before a result is written to an EHR, as twin.toml tells it, and what becomes of old ones there."""
 
 from __future__ import annotations
 
