@@ -194,12 +194,12 @@ def main() -> int:
         if "hostile" in parts:
             modes = MODES[-1:] if asked.quick else MODES
             found |= at_hostile(folder, 30 if asked.quick else max(100, number // 20), seed, modes)
-        if "rate" in parts:
+        if {"rate", "hapi"} & {*parts}:
             with hapi(folder) as base:
-                found |= rates(folder, base, min(number, 1000), 1 if asked.quick else 4, seed)
-        if "hapi" in parts:
-            with hapi(folder) as base:
-                found |= at_hapi(folder, base, number, seed)
+                if "hapi" in parts:
+                    found |= at_hapi(folder, base, number, seed)
+                if "rate" in parts:
+                    found |= rates(folder, base, min(number, 1000), 1 if asked.quick else 4, seed)
     found["seed"] = row(seed, None, f"of {SOURCE}; {time.monotonic() - begun:.0f} s in all", None, met=None)
     if asked.format == "json":
         print(json.dumps(found, indent=2))

@@ -22,7 +22,7 @@ REASON_TABLE: Final = WrittenTable(_DOCUMENT, "reasons")
 DEEDS: Final[dict[Deed, str]] = {
     "ask": "nobody knows whether it was done: it is looked for there, and only then sent again",
     "again": "looked for there, then tried again after a pause, three times in one attempt",
-    "rest": "nothing goes to this source for a while (what Retry-After says, else a minute)",
+    "rest": "nothing goes to this source for a while: what Retry-After says, else 5 s (425, 429) or a minute",
     "other-way": "in a smaller way: batch in place of transaction, then single requests; refused in each, laid aside",
     "other-type": "a step down the ladder: as a type that the server takes; on the last rung laid aside",
     "several": "looked for there: what is the same is taken as it; what is not, is laid aside",
