@@ -8,14 +8,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
-from gateway.store import Store
+from gateway.home import now
+from gateway.store import Attempt, Store
+from gateway.store.audited import Events
 
 __all__ = ["Journal"]
 
 _Done = TypeVar("_Done")
+_GATHERING: Final = 0.010
+"""Seconds for which a commit waits for more, where several come at once; an EHR takes ten times as long."""
 _Entry = tuple[Callable[[], Any], "asyncio.Future[Any]"]
+
+
+@dataclass(frozen=True)
+class _Settling:
+    """The end of one attempt; called, it is written by itself."""
+
+    store: Store
+    holder: str
+    delivery: str
+    attempt: Attempt
+    events: Events
+
+    def __call__(self) -> bool:
+        return bool(self.store.settle(self.holder, {self.delivery: self.attempt}, now(), self.events))
 
 
 class Journal:
@@ -25,6 +44,11 @@ class Journal:
         self._store = store
         self._waiting: list[_Entry] = []
         self._writer: asyncio.Task[None] | None = None
+        self._crowd = 0  # how many shared the last commit
+
+    async def settle(self, holder: str, delivery: str, attempt: Attempt, events: Events) -> bool:
+        """Note how an attempt ended, in one go with others that end now; says whether it was still ours."""
+        return await self.write(_Settling(self._store, holder, delivery, attempt, events))
 
     async def write(self, entry: Callable[[], _Done]) -> _Done:
         """Carry out writes to the store, together with those of others; returns when they are on disk.
@@ -39,7 +63,10 @@ class Journal:
 
     async def _write_all(self) -> None:
         while self._waiting:
+            if self._crowd > 1:  # they come together: a moment later more of them share the commit
+                await asyncio.sleep(_GATHERING)
             entries, self._waiting = self._waiting, []
+            self._crowd = len(entries)
             try:
                 results = await asyncio.to_thread(self._together, [entry for entry, _ in entries])
             except Exception:
@@ -51,7 +78,16 @@ class Journal:
 
     def _together(self, entries: list[Callable[[], Any]]) -> list[Any]:
         with self._store.transaction():
-            return [entry() for entry in entries]
+            ours = self._settled([entry for entry in entries if isinstance(entry, _Settling)])
+            return [entry.delivery in ours if isinstance(entry, _Settling) else entry() for entry in entries]
+
+    def _settled(self, entries: list[_Settling]) -> set[str]:
+        ours: set[str] = set()
+        for holder in {entry.holder for entry in entries}:
+            theirs = [entry for entry in entries if entry.holder == holder]
+            attempts = {entry.delivery: entry.attempt for entry in theirs}
+            ours.update(self._store.settle(holder, attempts, now(), [e for entry in theirs for e in entry.events]))
+        return ours
 
     async def _alone(self, entries: list[_Entry]) -> None:
         for entry, done in entries:

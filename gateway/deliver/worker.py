@@ -211,14 +211,15 @@ class _Worker:
         return known.at_once if known else 1
 
     async def _deliver_all(self, target: Target, ready: deque[Delivery]) -> None:
-        at_once = target.settings.at_once
+        places = target.settings.at_once  # the connection sees to it that there are no more requests than these
+        at_once = places + places // 2  # some are written down while others are on their way
         running: set[asyncio.Task[None]] = set()
         may_be_more = True
         try:
             while True:
                 goes_on = not self._stop.is_set() and target.name not in self._resting
                 if may_be_more and len(ready) < at_once and goes_on:
-                    found = await self._claim(target.name, 4 * at_once - len(ready))
+                    found = await self._claim(target.name, 2 * at_once - len(ready))
                     ready += found
                     may_be_more = bool(found)
                 while ready and len(running) < at_once and goes_on:
@@ -249,11 +250,9 @@ class _Worker:
     async def _settle(self, delivery: Delivery, ended: Ended) -> None:
         """Write down how an attempt ended; where the store cannot be written, whoever has it next asks the EHR."""
         events = ended.events(self._home, delivery)
-        settled: list[str] = []
+        settled = False
         with suppress(StoreFull):
-            settled = await self._journal.write(
-                lambda: self._home.store.settle(self._holder, {delivery.id: ended.attempt}, now(), events)
-            )
+            settled = await self._journal.settle(self._holder, delivery.id, ended.attempt, events)
         self._leases.over(delivery.id)
         if settled and ended.attempt.state == "sent":
             await self._look_at_others(delivery)

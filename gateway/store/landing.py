@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -54,26 +55,36 @@ class Landing(Guarding):
             row = session.connection().execute(_OF_NAME, told).first()
             return self._delivery(session, row) if row is not None else None
 
-    def _note_landed(self, session: Session, row: Row[Any], key: SealingKey, landed: Iterable[Landed]) -> bytes:
-        """Keep how a delivery is found from the EHR; returns what it became, sealed, with what was known before.
+    def _note_landed(
+        self, session: Session, landings: Sequence[tuple[Row[Any], SealingKey, Sequence[Landed]]]
+    ) -> list[bytes]:
+        """Keep how deliveries are found from the EHR; returns what each became, sealed, with what was known before.
 
         A name that leads to another delivery leads here from now on, unless this one only changed what that one told.
         """
-        place = Place("outbox", row.id, "landed")
-        before = _landed.decode(key.open(row.landed, place)) if row.landed else ()
-        known = {each.uuid: each for each in (*before, *landed)}
-        names = {self._landed_name(row.source, name) for one in landed for name in (one.reference, one.uuid)}
         connection = session.connection()
-        asked = {"of_source": row.source, "names": sorted(names)}
-        there = {one.name: one.delivery for one in connection.execute(_KNOWN, asked)}
-        ours = {"twin": row.twin, "delivery": row.id}
-        if fresh := sorted(names - there.keys()):
-            connection.execute(_FRESH, [{"source": row.source, "name": name, **ours} for name in fresh])
-        changed = {"of_source": row.source, "new_twin": row.twin, "new_delivery": row.id}
-        others = sorted(name for name, delivery in there.items() if delivery != row.id)
-        if others and row.kind != "change":
-            connection.execute(_ANOTHER, [{"of_name": name, **changed} for name in others])
-        return key.seal(msgspec.json.encode([*known.values()]), place)
+        by_source: dict[str, dict[str, Row[Any]]] = defaultdict(dict)
+        for row, _, landed in landings:
+            for name in (name for one in landed for name in (one.reference, one.uuid)):
+                by_source[row.source][self._landed_name(row.source, name)] = row
+        for source, rows in by_source.items():
+            asked = {"of_source": source, "names": sorted(rows)}
+            there = {one.name: one.delivery for one in connection.execute(_KNOWN, asked)}
+            fresh = [
+                {"source": source, "name": name, "twin": row.twin, "delivery": row.id}
+                for name, row in sorted(rows.items())
+                if name not in there
+            ]
+            others = [
+                {"of_source": source, "of_name": name, "new_twin": row.twin, "new_delivery": row.id}
+                for name, row in sorted(rows.items())
+                if there.get(name, row.id) != row.id and row.kind != "change"
+            ]
+            if fresh:
+                connection.execute(_FRESH, fresh)
+            if others:
+                connection.execute(_ANOTHER, others)
+        return [_with_known(row, key, landed) for row, key, landed in landings]
 
     def _landed_name(self, source: str, name: str) -> str:
         return self._blind.of("landed", f"{source} {name}")
@@ -100,6 +111,13 @@ class Landing(Guarding):
                 "landed": _landed.decode(opened["landed"]) if row.landed else (),
             },
         )
+
+
+def _with_known(row: Row[Any], key: SealingKey, landed: Sequence[Landed]) -> bytes:
+    place = Place("outbox", row.id, "landed")
+    before = _landed.decode(key.open(row.landed, place)) if row.landed else ()
+    known = {each.uuid: each for each in (*before, *landed)}
+    return key.seal(msgspec.json.encode([*known.values()]), place)
 
 
 def landed_of(session: Session, key: SealingKey, twin: str) -> Iterator[tuple[str, tuple[Landed, ...]]]:

@@ -206,12 +206,19 @@ class Sending(Outbox):
         with self.transaction() as work:
             work.record(events)
             connection = work.session.connection()
-            ours = {row.id: row for row in connection.execute(_ENDING, asked)} if attempts else {}
+            ours: dict[str, Any] = {row.id: row for row in connection.execute(_ENDING, asked)} if attempts else {}
             self._open_keys(work.session, {row.twin for row in ours.values()})
             done = [delivery for delivery in attempts if delivery in ours]
-            ended = [self._ended(work, ours[delivery], attempts[delivery], now) for delivery in done]
+            ended = {each: self._ended(work, ours[each], attempts[each], now) for each in done}
+            landings = [
+                (ours[each], self._twin_key(work.session, ours[each].twin), attempts[each].landed)
+                for each in done
+                if attempts[each].landed
+            ]
+            for (row, _, _), landed in zip(landings, self._note_landed(work.session, landings), strict=True):
+                ended[row.id]["new_landed"] = landed
             if ended:
-                connection.execute(_SETTLE, ended)
+                connection.execute(_SETTLE, [*ended.values()])
             return done
 
     def next_due(self, sources: Collection[str] | None = None) -> datetime | None:
@@ -241,5 +248,5 @@ class Sending(Outbox):
             "new_unsure": attempt.unsure,
             "new_reply": sealed("reply", attempt.reply),
             "new_bundle": sealed("bundle", attempt.bundle),
-            "new_landed": self._note_landed(work.session, row, key, attempt.landed) if attempt.landed else None,
+            "new_landed": None,  # what it became is written together with that of others
         }

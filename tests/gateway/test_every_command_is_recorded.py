@@ -23,6 +23,7 @@ SILENT = {
     "demo": "makes a home of its own, and verifies its log: tests/gateway/demo",
     "hostile list": "tells faults of the simulator; it opens no store",
     "hostile serve": "plays an EHR with made-up patients; it opens no store",
+    "hostile proxy": "loses requests and answers between two that know each other; it opens no store",
     "model card": "tells what is published of a model; it opens no store",
     "model check": "runs a model on made-up numbers; it opens no store",
     "model list": "tells what is published of models; it opens no store",
