@@ -16,7 +16,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import SQLModel
 
-from gateway.store.tables import COLUMNS, GROWING
+from gateway.store.tables import COLUMNS, GROWING, PARTIAL
 from security.errors import BadSettings
 
 __all__ = ["make_tables", "script"]
@@ -91,6 +91,8 @@ def _statements(schema: str) -> Iterator[str]:
             kind = table.columns[name].type.compile(dialect=_postgresql)
             yield f"ALTER TABLE {table.name} ADD COLUMN IF NOT EXISTS {name} {kind}"
         for index in sorted(table.indexes, key=lambda each: str(each.name)):
+            if which := PARTIAL.get(str(index.name)):
+                index.dialect_options["postgresql"]["where"] = text(which)
             yield str(CreateIndex(index, if_not_exists=True).compile(dialect=_postgresql)).strip()
         for column in table.columns:
             if isinstance(column.type, LargeBinary):  # what is sealed does not pack; to try takes the server's time

@@ -17,6 +17,7 @@ from sqlmodel import Field, SQLModel
 __all__ = [
     "COLUMNS",
     "GROWING",
+    "PARTIAL",
     "SCHEMA",
     "ArrivalRow",
     "AttentionRow",
@@ -87,6 +88,8 @@ Number = BigInteger().with_variant(Integer(), "sqlite")
 
 _GIVEN = {"autoincrement": False}
 _ON_ITS_WAY = "state || '' IN ('approved', 'sending', 'failed', 'held')"
+PARTIAL = {"outbox_on_its_way": _ON_ITS_WAY}
+"""Indexes that hold some rows only, and which. PostgreSQL is told by gateway.store.script: here that loads a dialect."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -322,7 +325,6 @@ class OutboxRow(SQLModel, table=True):
             "outbox_on_its_way",
             *("position", "source", "twin", "state", "not_before", "lease_until", "updated"),
             sqlite_where=text(_ON_ITS_WAY),
-            postgresql_where=text(_ON_ITS_WAY),
         ),
     )
 

@@ -73,7 +73,9 @@ def _look(process: subprocess.Popen[bytes], seen: set[bytes]) -> None:
                 continue
             for file in opened:
                 with suppress(OSError):
-                    seen.add(str(file.readlink()).encode())
+                    name = str(file.readlink())
+                    if not name.startswith((sys.prefix, sys.base_prefix)):  # code that is being loaded is nobody's data
+                        seen.add(name.encode())
         time.sleep(_PAUSE)
 
 
