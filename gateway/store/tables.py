@@ -89,7 +89,7 @@ Number = BigInteger().with_variant(Integer(), "sqlite")
 _GIVEN = {"autoincrement": False}
 _ON_ITS_WAY = "state || '' IN ('approved', 'sending', 'failed', 'held')"
 PARTIAL = {"outbox_on_its_way": _ON_ITS_WAY}
-"""Indexes that hold some rows only, and which. PostgreSQL is told by gateway.store.script: here that loads a dialect."""
+"""Indexes that hold some rows only. PostgreSQL is told by gateway.store.script, which has loaded its dialect."""
 
 
 class Instant(TypeDecorator[datetime]):

@@ -186,7 +186,8 @@ def reordered(value: Any) -> Any:
 
 
 def sprinkled(value: Any) -> Any:
-    """Put what no version defines beside the elements of every object."""
+    """Put what no version defines beside the elements of every object; `_status` alone would be a status."""
     if isinstance(value, dict):
-        return {**{key: sprinkled(item) for key, item in value.items()}, **BESIDE}
+        beside = BESIDE if "status" in value else {key: BESIDE[key] for key in BESIDE if key != "_status"}
+        return {**{key: sprinkled(item) for key, item in value.items()}, **beside}
     return [sprinkled(item) for item in value] if isinstance(value, list) else value
