@@ -76,11 +76,11 @@ class Delivery:
     Parameters
     ----------
     position
-        Its place in the order of its patient; what was proposed before schema 8 has 0.
+        Its place in the order of all; what was proposed before schema 8 is numbered when the store is opened.
     replaces
         The delivery that this one changes or takes the place of, "" for none.
     reason
-        Why it waits, or did not arrive: a code ("consent", "unprocessable"; docs/write-back.md), "" for none.
+        Why it waits, or did not arrive: a code ("consent", "invalid"; docs/delivery.md), "" for none.
     not_before, holder, lease_until
         When it is taken up again at the earliest; who sends it, and until when they have it.
     left, unsure

@@ -309,7 +309,7 @@ class OutboxRow(SQLModel, table=True):
     `position` gives the order in which things were agreed to or proposed, and no two have the same; `replaces` names
     the delivery that this one changes or takes the place of. `holder` has it until `lease_until`, and nobody takes it
     up before `not_before`; `left_at` is when something of it left last, and `unsure` says that nobody knows whether
-    that was done. `reason` is a code of ours (docs/write-back.md).
+    that was done. `reason` is a code of ours (docs/delivery.md).
 
     What is on its way is little among all that ever was sent, and is looked through often: it has an index of its own,
     with all that is asked about it (gateway.store.turns).
