@@ -35,7 +35,7 @@ def old(store, twin, propose, at):
         *(f"DROP INDEX {name}" for name in _NEW_INDEXES),
         *(f"ALTER TABLE outbox DROP COLUMN {name}" for name in COLUMNS["outbox"]),
         "DROP TABLE landed",
-        *(f"UPDATE outbox SET state = '{s}', attempts = {n} WHERE id = '{name}'" for name, _, s, n in OLD),  # noqa: S608
+        *(f"UPDATE outbox SET state = '{s}', attempts = {n} WHERE id = '{name}'" for name, _, s, n in OLD),  # noqa: S608 - names of this file
         "UPDATE meta SET value = '7' WHERE name = 'schema'",
     ]
 
