@@ -24,7 +24,7 @@ __all__ = ["Register", "Registered"]
 _LARGEST: Final = 4 * 1024 * 1024
 _WATCHED: Final = frozenset({"account", "client", "revoked", "signing-key"})
 _VERSION: Final = ("version", "watched")
-_IS_THERE: Final = "SELECT 1 FROM register WHERE kind = ? AND name = ?"
+_ENTRY: Final = "SELECT revision, since, until, sealed FROM register WHERE kind = ? AND name = ?"
 _VERSION_NOW: Final = "SELECT revision FROM register WHERE kind = 'version' AND name = 'watched'"
 
 
@@ -44,19 +44,22 @@ class Register(Owners):
     """Keeps small things by kind and name. What is past its `until` is as good as not there."""
 
     def registered(self, kind: str, name: str, now: datetime) -> Registered | None:
-        """Open an entry; `None` where there is none, or no longer."""
+        """Open an entry; `None` where there is none, or no longer.
+
+        One statement either way: what is there takes the opening longer, some tens of microseconds (A17).
+        """
         hashed = self._hashed(kind, name)
-        if self._one(_IS_THERE, kind, hashed) is None:  # mostly
+        found = self._one(_ENTRY, kind, hashed)
+        if found is None:
             return None
-        with self._reading() as session:
-            row = session.get(RegisterRow, (kind, hashed))
-            return self._opened(row) if row is not None and _holds(row, now) else None
+        since, until = (each and datetime.fromisoformat(each) for each in found[1:3])
+        return self._opened(kind, hashed, found[0], since, until, found[3]) if _holds(until, now) else None
 
     def registered_all(self, kind: str, now: datetime) -> list[Registered]:
         """Open all entries of a kind, oldest first."""
         with self._reading() as session:
             statement = select(RegisterRow).where(RegisterRow.kind == kind).order_by(col(RegisterRow.since))
-            return [self._opened(row) for row in session.exec(statement).all() if _holds(row, now)]
+            return [self._opened_row(row) for row in session.exec(statement).all() if _holds(row.until, now)]
 
     def register(
         self,
@@ -79,7 +82,7 @@ class Register(Owners):
         hashed = self._hashed(kind, name)
         with self.transaction() as work:
             row = work.session.get(RegisterRow, (kind, hashed), populate_existing=True)
-            holds = row is not None and _holds(row, now)
+            holds = row is not None and _holds(row.until, now)
             if (row.revision if row is not None and holds else 0) != after:
                 return False
             if row is None:
@@ -100,7 +103,7 @@ class Register(Owners):
             row = work.session.get(RegisterRow, (kind, self._hashed(kind, name)), populate_existing=True)
             if row is None:
                 return None
-            taken = self._opened(row) if _holds(row, now) else None
+            taken = self._opened_row(row) if _holds(row.until, now) else None
             work.session.delete(row)
             self._watch(work, kind, now)
             work.session.flush()
@@ -135,10 +138,15 @@ class Register(Owners):
             row.revision += 1
             work.session.add(row)
 
-    def _opened(self, row: RegisterRow) -> Registered:
-        plain = self._register_key().open(row.sealed, _place(row.kind, row.name, row.revision))
+    def _opened_row(self, row: RegisterRow) -> Registered:
+        return self._opened(row.kind, row.name, row.revision, row.since, row.until, row.sealed)
+
+    def _opened(
+        self, kind: str, hashed: str, revision: int, since: datetime, until: datetime | None, sealed: bytes
+    ) -> Registered:
+        plain = self._register_key().open(sealed, _place(kind, hashed, revision))
         name, content = msgspec.msgpack.decode(plain, type=tuple[str, bytes])
-        return Registered(row.kind, name, row.revision, row.since, row.until, content)
+        return Registered(kind, name, revision, since, until, content)
 
     def _hashed(self, kind: str, name: str) -> str:
         return self._blind.of(f"register {kind}", name)
@@ -147,8 +155,8 @@ class Register(Owners):
         return SealingKey(self._ring.derive("register"), "register", 2)
 
 
-def _holds(row: RegisterRow, now: datetime) -> bool:
-    return row.until is None or row.until > now
+def _holds(until: datetime | None, now: datetime) -> bool:
+    return until is None or until > now
 
 
 def _place(kind: str, hashed: str, revision: int) -> Place:
