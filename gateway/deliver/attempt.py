@@ -155,11 +155,10 @@ class _Attempt:
         is_first = not self.has_left
         events = [delivery_event(access, delivery=delivery.id)] if is_first else []
 
-        def leave() -> Stays | bool:
-            stays = self.leave.of(delivery, resources, is_new=is_first and not self.went.there)
-            return stays or target.home.store.note_leaving(target.holder, delivery.id, now(), events)
+        def why_not() -> Stays | None:
+            return self.leave.of(delivery, resources, is_new=is_first and not self.went.there)
 
-        answer = await target.journal.write(leave)
+        answer = await target.journal.leave(target.holder, delivery.id, why_not, events)
         if isinstance(answer, Stays):
             return answer
         if not answer:

@@ -37,6 +37,20 @@ class _Settling:
         return bool(self.store.settle(self.holder, {self.delivery: self.attempt}, now(), self.events))
 
 
+@dataclass(frozen=True)
+class _Leaving:
+    """That something of a delivery leaves now, unless `why_not` says something; called, it is written by itself."""
+
+    store: Store
+    holder: str
+    delivery: str
+    why_not: Callable[[], Any]
+    events: Events
+
+    def __call__(self) -> Any:
+        return self.why_not() or self.store.note_leaving(self.holder, self.delivery, now(), self.events)
+
+
 class Journal:
     """The writes of one worker to its store."""
 
@@ -49,6 +63,16 @@ class Journal:
     async def settle(self, holder: str, delivery: str, attempt: Attempt, events: Events) -> bool:
         """Note how an attempt ended, in one go with others that end now; says whether it was still ours."""
         return await self.write(_Settling(self._store, holder, delivery, attempt, events))
+
+    async def leave(
+        self, holder: str, delivery: str, why_not: Callable[[], _Done | None], events: Events
+    ) -> _Done | bool:
+        """Note that something of a delivery leaves now, unless `why_not` says something, in one go with others.
+
+        It is asked in the same transaction: nobody can say no in between. Returns what it said, or else whether the
+        delivery is still ours.
+        """
+        return await self.write(_Leaving(self._store, holder, delivery, why_not, events))
 
     async def write(self, entry: Callable[[], _Done]) -> _Done:
         """Carry out writes to the store, together with those of others; returns when they are on disk.
@@ -77,17 +101,28 @@ class Journal:
                     done.set_result(result)
 
     def _together(self, entries: list[Callable[[], Any]]) -> list[Any]:
+        """Carry out entries in one transaction: the ends of attempts first, then what leaves, then all else."""
         with self._store.transaction():
-            ours = self._settled([entry for entry in entries if isinstance(entry, _Settling)])
-            return [entry.delivery in ours if isinstance(entry, _Settling) else entry() for entry in entries]
+            done = self._settled([entry for entry in entries if isinstance(entry, _Settling)])
+            done |= self._left([entry for entry in entries if isinstance(entry, _Leaving)])
+            return [done[entry.delivery] if isinstance(entry, _Settling | _Leaving) else entry() for entry in entries]
 
-    def _settled(self, entries: list[_Settling]) -> set[str]:
-        ours: set[str] = set()
+    def _settled(self, entries: list[_Settling]) -> dict[str, Any]:
+        told: dict[str, Any] = {}
         for holder in {entry.holder for entry in entries}:
             theirs = [entry for entry in entries if entry.holder == holder]
             attempts = {entry.delivery: entry.attempt for entry in theirs}
-            ours.update(self._store.settle(holder, attempts, now(), [e for entry in theirs for e in entry.events]))
-        return ours
+            ours = self._store.settle(holder, attempts, now(), [e for entry in theirs for e in entry.events])
+            told |= {delivery: delivery in ours for delivery in attempts}
+        return told
+
+    def _left(self, entries: list[_Leaving]) -> dict[str, Any]:
+        told = {entry.delivery: entry.why_not() for entry in entries}
+        for holder in {entry.holder for entry in entries}:
+            may = {each.delivery: each.events for each in entries if each.holder == holder and not told[each.delivery]}
+            ours = {*self._store.note_leaving_all(holder, may, now())} if may else set()
+            told |= {delivery: delivery in ours for delivery in may}
+        return told
 
     async def _alone(self, entries: list[_Entry]) -> None:
         for entry, done in entries:

@@ -20,7 +20,7 @@ from gateway.deliver.standing import still_valid
 from gateway.deliver.verdict import REASONS
 from gateway.home import Home, now
 from gateway.store import Delivery, DeliveryState, TwinRecord
-from gateway.store.sending import Ground
+from gateway.store.overtaking import Ground
 from security.errors import Denied, Fault, Misuse
 
 __all__ = ["Leave", "Stays", "lazily", "stays_for"]

@@ -22,9 +22,8 @@ from gateway.store import Delivery, DeliveryState, SavedRun
 from security.audit import decision_event, read_event
 from security.errors import Denied, Misuse
 
-__all__ = ["Reviewed", "retract", "review", "review_after", "review_all", "review_cut_off"]
+__all__ = ["Reviewed", "is_to_review", "retract", "review", "review_all", "review_cut_off"]
 
-_SENT: Final[tuple[DeliveryState, ...]] = ("sent",)
 _AT_THE_EHR: Final = ("sent", "superseded")
 _WAITING: Final = ("proposed", "approved", "failed", "held")
 _OUTBOX: Final = "outbox"  # under which what was looked at is kept, beside what models know
@@ -87,24 +86,21 @@ def review_all(home: Home, twins: Collection[str] | None = None) -> list[Reviewe
     return found
 
 
-def review_after(home: Home, delivery: Delivery) -> None:
-    """Look at what a delivery that has just arrived may overtake: at the others of its twin, where there are any.
+def is_to_review(home: Home, delivery: Delivery) -> bool:
+    """Say whether what has just arrived gives reason to look at its twin.
 
-    At itself, too, where the twin has changed since its run: it may have been on its way when a record was taken back.
+    It may take the place of another result. Or the twin has changed since its run: a record that it stands on may have
+    been taken back while it was on its way.
     """
-    if delivery.kind == "change":
-        return
-    others = (each for each in home.store.outbox_listed(twin=delivery.twin, states=_OPEN) if each.id != delivery.id)
-    is_first = not any(each.kind in ANSWERS for each in others)
-    if not is_first or home.store.run(delivery.run).twin_version != home.store.twin_version(delivery.twin):
-        review_all(home, (delivery.twin,))
+    ground = None if delivery.kind == "change" else home.store.ground_of(delivery.twin, delivery.run)
+    if ground is None:
+        return False
+    return ground.version != ground.made_of or (delivery.kind in ANSWERS and home.store.has_rival(delivery))
 
 
 def review_cut_off(home: Home) -> None:
-    """Look at the twins of which several answers are at one EHR: a kill may have come between the last and this."""
-    rows = home.store.outbox_listed(states=_SENT)
-    answers = Counter((each.twin, each.source) for each in rows if each.kind in ANSWERS)
-    review_all(home, {twin for (twin, _), number in answers.items() if number > 1})
+    """Look at the twins at which nobody may have looked since something of theirs arrived: a kill came in between."""
+    review_all(home, home.store.twins_to_review())
 
 
 def retract(home: Home, delivery: Delivery, why: str) -> str:

@@ -22,8 +22,7 @@ from gateway.deliver.ended import Ended
 from gateway.deliver.journal import Journal
 from gateway.deliver.lease import LeaseLost, Leases
 from gateway.deliver.leave import Leave, Stays
-from gateway.deliver.review import review_after, review_cut_off
-from gateway.deliver.standing import ANSWERS
+from gateway.deliver.review import is_to_review, review_all, review_cut_off
 from gateway.deliver.target import Target, reach
 from gateway.deliver.verdict import reason_of
 from gateway.home import Home, now
@@ -255,17 +254,16 @@ class _Worker:
             settled = await self._journal.settle(self._holder, delivery.id, ended.attempt, events)
         self._leases.over(delivery.id)
         if settled and ended.attempt.state == "sent":
-            await self._look_at_others(delivery)
+            await self._look_at_twin(delivery)
         if settled:
             self.tally.ended[ended.attempt.state] += 1
             self._tell(delivery, ended)
 
-    async def _look_at_others(self, delivery: Delivery) -> None:
-        """See what it takes the place of, now that it is there; what fails here is found again (`review_cut_off`)."""
-        if delivery.kind not in ANSWERS or not self._home.store.has_others(delivery):
-            return
-        with suppress(Fault):
-            await self._journal.write(lambda: review_after(self._home, delivery))
+    async def _look_at_twin(self, delivery: Delivery) -> None:
+        """See what it takes the place of, and whether it still stands; what fails is found again (`review_cut_off`)."""
+        if is_to_review(self._home, delivery):
+            with suppress(Fault):
+                await self._journal.write(lambda: review_all(self._home, (delivery.twin,)))
 
     async def _claim(self, source: str, limit: int) -> list[Delivery]:
         began = now()

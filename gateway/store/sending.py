@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import bindparam, func, select, update
 
@@ -22,7 +22,7 @@ from gateway.store.turns import OUTBOX, due_now, next_due, values_of
 from security.errors import Sealed
 from security.vault import Place
 
-__all__ = ["UNREADABLE", "Ground", "Sending"]
+__all__ = ["UNREADABLE", "Sending"]
 
 UNREADABLE: Final = "unreadable"
 """The reason why a delivery is held that does not open: its key is not there, or somebody changed it."""
@@ -83,26 +83,6 @@ _SETTLE: Final = (
 )
 
 
-_GROUND: Final = (
-    "SELECT twin.version, run.twin_version,"
-    " (SELECT 1 FROM guard WHERE guard.twin = twin.id AND guard.kind = 'restriction'),"
-    " (SELECT 1 FROM patient_link WHERE patient_link.twin = twin.id LIMIT 1)"
-    " FROM twin, run WHERE run.id = ? AND twin.id = ?"
-)
-
-
-_OTHERS: Final = "SELECT 1 FROM outbox WHERE twin = ? AND id <> ? LIMIT 1"
-
-
-class Ground(NamedTuple):
-    """A twin as it is now, and which version of it a run was made of: all in plain, nothing is opened."""
-
-    version: int
-    made_of: int
-    is_restricted: bool
-    is_somebody: bool
-
-
 class Sending(Outbox):
     """Leases deliveries, and notes how each attempt ended."""
 
@@ -148,15 +128,6 @@ class Sending(Outbox):
                 told = {"names": ids, "new_holder": holder, "new_until": until, "new_updated": now}
                 connection.execute(_LEASE, told)
             return taken
-
-    def ground_of(self, twin: str, run: str) -> Ground | None:
-        """Tell of a twin and a run what decides whether a result may leave; `None` where one of them is not there."""
-        row = self._one(_GROUND, run, twin)
-        return Ground(int(row[0]), int(row[1]), bool(row[2]), bool(row[3])) if row else None
-
-    def has_others(self, delivery: Delivery) -> bool:
-        """Say whether there is anything else of the same twin in the outbox."""
-        return self._one(_OTHERS, delivery.twin, delivery.id) is not None
 
     def extend(self, holder: str, deliveries: Collection[str], until: datetime) -> int:
         """Keep leases for longer; says how many of them are still ours."""

@@ -22,6 +22,7 @@ from gateway.store.identities import Identities
 from gateway.store.key_table import KeyTable
 from gateway.store.moving_keys import move_keys
 from gateway.store.noting import Noting
+from gateway.store.overtaking import Overtaking
 from gateway.store.parcels import Parcels
 from gateway.store.register import Register
 from gateway.store.remapping import Remapping
@@ -53,6 +54,7 @@ class Store(
     Runs,
     States,
     Sending,
+    Overtaking,
     Register,
     Parcels,
     Showing,
@@ -64,7 +66,8 @@ class Store(
 
     Its parts: `pulls` and `blocks` write what is asked of EHRs, `lanes` what comes by itself, `people`, `merging`,
     `enrolling` and `identities` know who it is about, `history` reads it, `retracting` ends it, `remapping` understands
-    it anew, `runs`, `states` and `outbox` keep what we make of it, `sending` lets it leave, `guarding` and `erasing`
+    it anew, `runs`, `states` and `outbox` keep what we make of it, `sending` lets it leave,
+    `overtaking` asks what may no longer stand, `guarding` and `erasing`
     say what is not to be done with it and end it for good, `register` keeps who may use the API, `parcels` seals what
     waits to be fetched, `audited` records it all. A write takes the events that describe it, and is durable together
     with them when its method returns.

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.deliver import send
 from gateway.deliver.change import read_change
-from gateway.deliver.review import retract, review, review_after
+from gateway.deliver.review import is_to_review, retract, review, review_all
 from gateway.deliver.standing import older_results, still_valid
 from gateway.erasure import restrict
 from gateway.home import now
@@ -247,5 +247,59 @@ async def test_what_arrived_while_its_record_was_taken_back_does_not_stay(there)
     await there.pull()  # while another worker has it under way
     assert there.results()[0].state == "sending"
     store.settle("other", {leased.id: Attempt("sent", landed=(Landed("u", "Observation/x1"),))}, moment)
-    review_after(there.home, leased)
+    assert is_to_review(there.home, leased)
+    review_all(there.home, (there.twin,))
     assert [read_change(each.content).why for each in there.changes()] == ["retracted"]
+
+
+async def test_of_a_result_that_arrives_after_its_record_was_taken_back_it_is_said_at_once(tmp_path):
+    with ward(tmp_path, before=lambda there: take_back_while_it_arrives(there, "c1")) as there:
+        await there.hear()
+        [change] = there.changes()
+        assert (read_change(change.content).why, change.state) == ("retracted", "sent")
+        assert [each.state for each in there.results()] == ["retracted"]
+
+
+async def test_so_it_is_where_the_worker_was_killed_before_it_looked(there):
+    await there.pull()
+    there.propose()
+    store, moment = there.home.store, now()
+    store.decide_delivery(there.results()[0], "approved", moment)
+    [leased] = store.claim("killed", moment, moment + timedelta(minutes=1), limit=1)
+    there.ehr.store.remove("Observation", "c1")
+    await there.pull()
+    store.settle("killed", {leased.id: Attempt("sent", landed=(Landed("u", "Observation/x1"),))}, now())
+    assert store.twins_to_review() == {there.twin}
+    await there.deliver()
+    assert [read_change(each.content).why for each in there.changes()] == ["retracted"]
+
+
+async def test_only_another_result_of_the_same_model_gives_reason_to_look(there):
+    await there.hear()
+    store, [answer] = there.home.store, there.results()
+    for name, model in (("other", "glucose"), ("same", answer.model)):
+        assert not is_to_review(there.home, answer)
+        assert store.twins_to_review() == set()
+        store.save_run(name, there.twin, model, store.twin_version(there.twin), b"{}", now=now())
+        store.propose(name, there.twin, SOURCE, name, answer.bundle, now=now(), model=model, kind=answer.kind)
+        store.decide_delivery(store.delivery(name), "approved", now())
+        [leased] = store.claim("one", now(), now() + timedelta(minutes=1), limit=1)
+        store.settle("one", {leased.id: Attempt("sent", landed=(Landed(name, f"Observation/{name}"),))}, now())
+    assert is_to_review(there.home, answer)
+    assert store.twins_to_review() == {there.twin}
+
+
+def take_back_while_it_arrives(there: Ward, id_: str) -> None:
+    """Let the EHR lose a record, and us hear of it, while a result is on its way to it, once."""
+    app = there.ehr.app
+
+    async def taking_back(scope: Any, receive: Any, send: Any) -> None:
+        is_ours = scope["type"] == "http" and scope["method"] == "POST" and not scope["path"].endswith("/Device")
+        if is_ours and not taken:
+            taken.append(id_)
+            there.ehr.store.remove("Observation", id_)
+            await there.pull()
+        await app(scope, receive, send)
+
+    taken: list[str] = []
+    there.ehr.app = taking_back
