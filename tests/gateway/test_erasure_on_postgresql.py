@@ -16,16 +16,14 @@ from security.errors import Misuse, Tampered
 from security.reidentification import Reidentify
 from tests.gateway.erasing import ADA, GRACE, lay, opened, pull, twin_named
 from tests.postgres.fixture import PostgreSQL
+from tests.postgres.told import store_table
 
 
 def test_an_erased_twin_is_gone_there_too_and_no_dump_brings_it_back(postgresql: PostgreSQL, tmp_path: Path):
     server = postgresql.store()
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    (home / "twin.toml").write_text(
-        f'[store]\nurl = "postgresql://{server.user}@127.0.0.1:{server.port}/{server.database}"\n'
-        f'password_file = "{server.password_file}"\ndb_schema = "{server.schema}"\ntls = false\n'
-    )
+    (home / "twin.toml").write_text(store_table(server))
     folder = lay(tmp_path / "in", *ADA, *GRACE)
     with opened(home) as here:
         pull(here, folder)

@@ -1,4 +1,4 @@
-"""Telling another process where a store is, and opening it there."""
+"""Telling another process, or twin.toml, where a store is, and opening it there."""
 
 from __future__ import annotations
 
@@ -25,6 +25,13 @@ def told(where: Where) -> str:
             "schema": where.schema,
         }
     )
+
+
+def store_table(server: Server) -> str:
+    """Write the table of twin.toml that leads to a database."""
+    url = f"postgresql://{server.user}@127.0.0.1:{server.port}/{server.database}"
+    told = {"url": url, "password_file": str(server.password_file), "db_schema": server.schema}
+    return "\n".join(["[store]", *(f"{name} = {json.dumps(value)}" for name, value in told.items()), "tls = false\n"])
 
 
 def open_told(argument: str, keys: str, ring: KeyRing, now: datetime) -> Store:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,14 @@ from gateway.home import Home
 from gateway.settings import load_settings
 from gateway.simulation import open_twin, run_model
 from tests.gateway.erasing import ADA, GRACE, lay, pull, twin_named
+from tests.postgres.told import store_table
 
 
 def test_a_chart_on_a_server_has_what_one_in_a_file_has(postgresql: Any, tmp_path: Path):
     server = postgresql.store()
     place = tmp_path / "home"
     place.mkdir(mode=0o700)
-    shutil.copy(server.password_file, place / "store.password")
-    (place / "store.password").chmod(0o600)
-    url = f"postgresql://{server.user}@127.0.0.1:{server.port}/{server.database}"
-    told = f'url = "{url}"\ndb_schema = "{server.schema}"\npassword_file = "store.password"\ntls = false\n'
-    (place / "twin.toml").write_text(f"[store]\n{told}", "utf-8")
+    (place / "twin.toml").write_text(store_table(server), "utf-8")
     with Home.open(load_settings(place)) as home:
         pull(home, lay(tmp_path / "in", *ADA, *GRACE))
         ada, grace = twin_named(home, "Patient/ada"), twin_named(home, "Patient/grace")

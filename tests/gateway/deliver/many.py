@@ -73,12 +73,15 @@ def patients(number: int) -> list[dict[str, Any]]:
     return [{"resourceType": "Patient", "id": f"p{n}", "gender": "female"} for n in range(number)]
 
 
-def home_of(folder: Path, base: str, **told: Any) -> Path:
-    """Make a home with one source, where all is agreed to as it is proposed; `told` are the source's settings."""
+def home_of(folder: Path, base: str, store: str = "", **told: Any) -> Path:
+    """Make a home with one source, where all is agreed to as it is proposed; `told` are the source's settings.
+
+    `store` is the table of twin.toml that says where the store is, where that is not a file.
+    """
     folder.mkdir(exist_ok=True)
     lines = [f'[[approval.rules]]\nby = "automatic"\n\n[sources.{SOURCE}]\nurl = "{base}"']
     lines += [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in told.items()]
-    (folder / "twin.toml").write_text("\n".join(lines) + "\n", "utf-8")
+    (folder / "twin.toml").write_text("\n".join([*lines, store]) + "\n", "utf-8")
     return folder
 
 

@@ -108,13 +108,17 @@ def deliver_to_hostile(
     workers: int = 2,
     most_s: float = 300.0,
     weather: Weather = LOSING,
+    store: str = "",
 ) -> Outcome:
-    """Let two workers deliver so many proposals to the hostile EHR in one of its modes, and count there."""
+    """Let two workers deliver so many proposals to the hostile EHR in one of its modes, and count there.
+
+    `store` is the table of twin.toml that says where the store is, where that is not a file.
+    """
     ehr = Ehr(EhrSettings(name="ward", require_auth=False, judges_writes=False, page_size=200))
     ehr.load(*patients(of))
     with serve([ehr]) as [base], proxied(base, weather, seed=seed) as proxy:
         ehr.origin = proxy.origin  # its links lead through the proxy
-        home_of(folder, proxy.base_url, settle_s=SETTLE, at_once=8)
+        home_of(folder, proxy.base_url, store, settle_s=SETTLE, at_once=8)
         expected = propose_many(folder, number, of=of, seed=seed)
         ehr.misbehaviours.add(*thrown(mode, number))
         with Home.open(load_settings(folder)) as home:

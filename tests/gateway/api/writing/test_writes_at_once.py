@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 from tests.gateway.api.writing.desk import Desk, desk_in, weight
 from tests.postgres.fixture import PostgreSQL
+from tests.postgres.told import store_table
 
 DEVICE = "http://device.example/readings"
 ROOT = Path(__file__).resolve().parents[4]
@@ -91,11 +91,7 @@ def test_of_fifty_conditional_creates_one_creates(tmp_path: Path) -> None:
 def test_of_many_in_a_database_one_creates(postgresql: PostgreSQL, tmp_path: Path) -> None:
     server, home = postgresql.store(), tmp_path / "home"
     home.mkdir(mode=0o700)
-    shutil.copy(server.password_file, home / "store.password")
-    (home / "store.password").chmod(0o600)
-    url = f"postgresql://{server.user}@127.0.0.1:{server.port}/{server.database}"
-    told = f'url = "{url}"\ndb_schema = "{server.schema}"\npassword_file = "store.password"\ntls = false\n'
-    (home / "twin.toml").write_text(f"[store]\n{told}")
+    (home / "twin.toml").write_text(store_table(server))
     with desk_in(tmp_path) as one, desk_in(tmp_path) as other:
 
         async def both() -> list[Any]:
