@@ -40,6 +40,7 @@ def retry_(
     all_: _All = False,
     state: str = "dead",
     source: str | None = None,
+    not_there: _Flag = False,
     options: Options = Options(),
 ) -> int:
     """Let deliveries leave again: those laid aside, and at once those that wait for their next turn.
@@ -58,13 +59,18 @@ def retry_(
         With --all: dead, failed or held, or several with commas between.
     source
         With --all: only to this source.
+    not_there
+        You looked in the EHR, and it is not there: it is sent without asking first. For what is unsearchable, and not
+        with --all. That you said so is recorded.
     """
+    if not_there and all_:
+        raise Misuse("Whether something is there has to be looked at one by one.", hint="Say the ids, and not --all.")
     states = told_states(state)
     if unfit := [each for each in states if each not in _AGAIN]:
         raise Misuse(f"What is {unfit[0]} is not retried.", hint=f"Say --state with: {', '.join(_AGAIN)}.")
     with Home.open(load_settings(options.home), create=False) as home:
         chosen = _chosen(home, deliveries, all_, states or ("dead",), source)
-        done = [_retry(home, each) for each in chosen]
+        done = [_retry(home, each, not_there=not_there) for each in chosen]
     return _tell(done, options, "retried", nothing="There is nothing to retry.")
 
 
@@ -102,12 +108,12 @@ def _chosen(
     return home.store.outbox_listed([source] if source else None, states=states)[::-1]
 
 
-def _retry(home: Home, delivery: Delivery) -> _Done:
+def _retry(home: Home, delivery: Delivery, *, not_there: bool) -> _Done:
     match delivery.state:
         case "dead":
-            return _decide(home, delivery, "approved", "retry")
+            return _decide(home, delivery, "approved", "retry", not_there=not_there)
         case "failed" | "held":
-            return _decide(home, delivery, delivery.state, "retry", reason=delivery.reason)
+            return _decide(home, delivery, delivery.state, "retry", reason=delivery.reason, not_there=not_there)
         case "approved" | "sending":
             why = Misuse("It is on its way already.", hint="twin deliver, or twin send, takes it up.")
         case "proposed":
@@ -150,15 +156,16 @@ def _decide(
     *,
     reason: str = "",
     why: str = "",
+    not_there: bool = False,
 ) -> _Done:
     event = decision_event(
         home.access(patient=delivery.twin),
         delivery=delivery.id,
         decision=decision,
-        by={"why": why} if why else {},
+        by=({"why": why} if why else {}) | ({"how": "not-there"} if not_there else {}),
     )
     try:
-        if home.store.decide_delivery(delivery, state, now(), reason=reason, events=[event]):
+        if home.store.decide_delivery(delivery, state, now(), reason=reason, not_there=not_there, events=[event]):
             return _Done(delivery, state)
     except Fault as fault:
         return _Done(delivery, delivery.state, fault)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.deliver.alike import look_through
 from gateway.deliver.seek import Hit, find_ours
 from gateway.deliver.shipment import Item, Shipment
 from gateway.deliver.target import Target
@@ -34,7 +35,8 @@ async def reconcile(target: Target, delivery: Delivery, shipment: Shipment, went
     if missing:
         await record_search(target, delivery, missing)
     for item in missing:
-        if found := await find_ours(target, item, patient=went.patient):
+        found = await find_ours(target, item, patient=went.patient) or await look_through(target, item, went)
+        if found:
             went.there[item.uuid] = Landed(item.uuid, found[0].reference, found[0].version, "existed")
             if len(found) > 1:
                 await _keep_oldest(target, delivery, found, went)

@@ -6,7 +6,8 @@ resources are looked through, within bounds. Its totals are never believed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
 from typing import Any, Final
 
 import msgspec
@@ -18,17 +19,24 @@ from gateway.pull.origin import ForeignUrlError
 from mappers.outbound.names import RESULT_TAG
 from security.errors import Fault, NotFhir
 
-__all__ = ["Hit", "Unsearchable", "carries", "find_ours"]
+__all__ = ["OF_PATIENT", "Hit", "NotSearchedSo", "Unsearchable", "carries", "find_ours", "ours_among", "pages_of"]
 
 _MOST_PAGES: Final = 50
 _UNKNOWN: Final = frozenset({400, 403, 404, 405, 406, 410, 412, 422, 501})  # it does not search so
-_OF_PATIENT: Final = ("patient", "subject")
+OF_PATIENT: Final = ("patient", "subject")
 
 
 class Unsearchable(Fault):
     """The server cannot be asked whether something of ours is there."""
 
     code = "unsearchable"
+    issue = "not-supported"
+
+
+class NotSearchedSo(Fault):
+    """The server does not know a search parameter, or returns more than can be looked through."""
+
+    code = "not-searched-so"
     issue = "not-supported"
 
 
@@ -63,7 +71,7 @@ async def find_ours(target: Target, item: Item, *, patient: str = "") -> list[Hi
     """
     name, _, value = item.unless.partition("=")
     found = await _search(target, item, [(name, value)], whole=False)
-    asked = iter(_OF_PATIENT if patient and item.type not in ("Device", "Provenance") else ())
+    asked = iter(OF_PATIENT if patient and item.type not in ("Device", "Provenance") else ())
     while found is None and (parameter := next(asked, "")):
         found = await _search(target, item, [(parameter, patient)], whole=True)
     if found is None and item.type == "Device":
@@ -71,7 +79,7 @@ async def find_ours(target: Target, item: Item, *, patient: str = "") -> list[Hi
     if found is None or (not found and target.learned.found.get(item.type) == "no"):
         raise Unsearchable(
             f"The server cannot be asked whether this {item.type} is there.",
-            hint="Ask its operator for search by identifier and by _tag, or look there and drop or retry the delivery.",
+            hint="Ask its operator for search by identifier and _tag, or look there: twin outbox retry --not-there.",
         )
     return sorted(found, key=lambda hit: (hit.written, hit.reference))
 
@@ -82,37 +90,43 @@ def carries(resource: bytes, item: Item) -> bool:
     return read is not None and read.resourceType == item.type and item.uuid in _names(read)
 
 
-async def _search(target: Target, item: Item, params: list[tuple[str, str]], *, whole: bool) -> list[Hit] | None:
-    """Search; `None` where the server does not search so, or more comes than can be looked through.
-
-    `whole` says that others are to be expected among what is found.
-    """
-    reply = await target.connection.search(item.type, params, allow=_UNKNOWN, fresh=True)
-    hits: list[Hit] = []
+async def pages_of(target: Target, type_: str, params: list[tuple[str, str]]) -> AsyncGenerator[list[bytes]]:
+    """Search, and yield page for page the resources that are found. Raises `NotSearchedSo`."""
+    reply = await target.connection.search(type_, params, allow=_UNKNOWN, fresh=True)
     for _ in range(_MOST_PAGES):
         if reply.status in _UNKNOWN:
-            return None
+            break
         bundle = _bundle(reply.body)
-        ours, others = _sorted_out(bundle, item)
-        hits += ours
-        if others and not whole:
-            return None  # the parameter was ignored
+        yield [bytes(entry.resource) for entry in bundle.entry if entry.search.mode != "outcome" and entry.resource]
         link = bundle.linked("next")
         if not link:
-            return hits
+            return
         try:
             reply = await target.connection.get(target.connection.resolve(link, reply.url), allow=_UNKNOWN, fresh=True)
         except ForeignUrlError:
-            return None
-    return None
+            break
+    raise NotSearchedSo("The server does not search so, or more is found than can be looked through.")
 
 
-def _sorted_out(bundle: Bundle, item: Item) -> tuple[list[Hit], int]:
-    hits, others = [], 0
-    for entry in bundle.entry:
-        raw = bytes(entry.resource)
-        if entry.search.mode == "outcome" or not raw:
-            continue
+async def _search(target: Target, item: Item, params: list[tuple[str, str]], *, whole: bool) -> list[Hit] | None:
+    """Search; `None` where the server does not search so. `whole` says that others are to be expected among it."""
+    hits: list[Hit] = []
+    try:
+        async with aclosing(pages_of(target, item.type, params)) as pages:
+            async for resources in pages:
+                ours, others = ours_among(resources, item)
+                hits += ours
+                if others and not whole:
+                    return None  # the parameter was ignored
+    except NotSearchedSo:
+        return None
+    return hits
+
+
+def ours_among(resources: Iterable[bytes], item: Item) -> tuple[list[Hit], list[bytes]]:
+    """Sort out what carries our name of an item, and what else there is; what does not read is neither."""
+    hits, others = list[Hit](), list[bytes]()
+    for raw in resources:
         read = _read(raw)
         if read is None or read.resourceType == "OperationOutcome":
             continue
@@ -120,7 +134,7 @@ def _sorted_out(bundle: Bundle, item: Item) -> tuple[list[Hit], int]:
             meta = read.meta or _Meta()
             hits.append(Hit(f"{item.type}/{read.id}", str(meta.versionId or ""), str(meta.lastUpdated or ""), raw))
         else:
-            others += 1
+            others.append(raw)
     return hits, others
 
 

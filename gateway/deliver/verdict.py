@@ -132,7 +132,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         ),
         "unsearchable": Reason(
             "An answer was lost, and the server cannot be asked whether it is there.",
-            "Look there; then twin outbox drop, or twin outbox retry if it is not there.",
+            "Look there; then twin outbox drop --even-if-unsure, or twin outbox retry --not-there.",
             False,
         ),
         "several": Reason(

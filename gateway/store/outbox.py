@@ -37,7 +37,9 @@ _ROW: Final = OUTBOX.c
 # Made once: putting a statement together takes as long as executing it.
 _LAST: Final = select(func.coalesce(func.max(_ROW.position), 0))
 _IS_THERE: Final = select(_ROW.id).where(_ROW.id == bindparam("of_id"))
-_STANDS: Final = select(_ROW.state, _ROW.attempts, _ROW.position, _ROW.lease_until).where(_ROW.id == bindparam("of_id"))
+_STANDS: Final = select(_ROW.state, _ROW.attempts, _ROW.position, _ROW.lease_until, _ROW.left_at, _ROW.unsure).where(
+    _ROW.id == bindparam("of_id")
+)
 _ADD: Final = insert(OUTBOX)
 _DECIDE: Final = (
     update(OUTBOX)
@@ -49,6 +51,8 @@ _DECIDE: Final = (
         updated=bindparam("new_updated"),
         position=bindparam("new_position"),
         decision=func.coalesce(bindparam("new_decision", type_=_ROW.decision.type), _ROW.decision),
+        left_at=bindparam("new_left"),
+        unsure=bindparam("new_unsure"),
         not_before=None,
         holder=None,
         lease_until=None,
@@ -121,13 +125,15 @@ class Outbox(Landing):
         *,
         decision: bytes = b"",
         reason: str = "",
+        not_there: bool = False,
         events: Events = (),
     ) -> bool:
         """Take a delivery that nobody is sending to another state: approved, declined, dropped, overtaken.
 
         Agreed to for the first time, or when it was dead (its attempts count anew then), it stands behind all that was
         agreed to before. What failed or is held keeps its place; in the same state once more it is taken up at once.
-        What is being sent can be decided about once its lease has ended.
+        What is being sent can be decided about once its lease has ended. `not_there` says that somebody looked at the
+        EHR: it goes as what never left, without being asked for.
 
         Returns `False`, and records nothing, where it is no longer as it was when read. Raises `ValueError` for a way
         that `ARROWS` does not have, `Denied` where it would be approved and the twin is restricted.
@@ -157,6 +163,8 @@ class Outbox(Landing):
                 "new_updated": now,
                 "new_position": self._next(work.session) if is_last else row.position,
                 "new_decision": sealed,
+                "new_left": None if not_there else row.left_at,
+                "new_unsure": False if not_there else row.unsure,
             }
             connection.execute(_DECIDE, new)
             return True

@@ -240,6 +240,22 @@ def test_what_is_there_or_may_be_there_is_not_dropped(outbox, say):
     assert outbox.state(sending) == "sending"
 
 
+def test_what_somebody_looked_for_in_the_ehr_and_did_not_find_goes_without_asking(outbox, say):
+    lost = outbox.put(1, "dead", "unsearchable", unsure=True)
+    say("outbox", "retry", "--all", "--not-there", status=2)
+    assert say("outbox", "retry", lost)["retried"] == 1
+    before = outbox.home.store.delivery(lost)
+    assert before.unsure
+    assert before.left
+    outbox.home.store.claim("w", now(), now() + timedelta(minutes=1), limit=1)
+    outbox.home.store.settle("w", {lost: Attempt("dead", "unsearchable", unsure=True)}, now())
+    assert say("outbox", "retry", lost, "--not-there")["retried"] == 1
+    found = outbox.home.store.delivery(lost)
+    assert (found.state, found.unsure, found.left) == ("approved", False, None)
+    newest = outbox.home.store.audit_events(limit=1)[0].event
+    assert "not-there" in json.dumps(newest)
+
+
 def test_reading_the_outbox_is_recorded(outbox, say):
     id_ = outbox.put(1, "sent", landed=())
     for arguments in (["list"], ["list", outbox.twin], ["show", id_]):

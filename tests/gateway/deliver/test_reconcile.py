@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
+import msgspec
 import pytest
 
+from gateway.deliver.shipment import Shipment
+from gateway.home import now
 from tests.gateway.deliver.delivering import ward
 
 WHOLE = {"Device": 1, "Observation": 1, "RiskAssessment": 1, "Provenance": 1}
@@ -102,6 +107,66 @@ async def test_nor_does_one_that_does_not_keep_our_name(tmp_path, fault):
         assert "identifier" in " ".join(it.learned.losses["Observation"])
         assert (second.attempt.state, second.attempt.reason) == ("dead", "unsearchable")
         assert it.held["Observation"] == 2
+
+
+@pytest.mark.parametrize("settle_s", [0, 60])
+@pytest.mark.parametrize(
+    ("fault", "type_", "value"),
+    [
+        ("identifier-replaced", "Observation", ""),
+        ("identifier-dropped", "Observation", ""),
+        ("identifier-dropped", "RiskAssessment", ""),
+        ("elements-dropped", "Provenance", "meta.tag"),
+    ],
+)
+async def test_nor_is_the_first_result_sent_twice_to_it(tmp_path, fault, type_, value, settle_s):
+    with ward(tmp_path, settle_s=settle_s) as it:
+        it.strike(fault, type=type_, **({"value": value} if value else {}))
+        it.strike("lost-answer", type="Bundle", times=1)
+        [ended] = await it.deliver()
+        assert (ended.attempt.state, ended.attempt.reason) == ("dead", "unsearchable")
+        assert it.held == WHOLE
+
+
+async def test_what_a_person_did_not_find_there_is_sent_without_asking(tmp_path):
+    with ward(tmp_path, settle_s=0, ehr={"required": {"Observation": ("code", "date")}}) as it:
+        it.strike("write-status", type="Bundle", times=1)
+        [ended] = await it.deliver()
+        assert (ended.attempt.state, ended.attempt.reason) == ("dead", "unsearchable")
+        [lost] = it.home.store.outbox()
+        it.home.store.decide_delivery(lost, "approved", now(), not_there=True)
+        [ended] = await it.deliver()
+        assert ended.attempt.state == "sent"
+        assert it.held == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, "dead"),
+        ({"effectiveDateTime": "2026-11-24T02:03:04+01:00"}, "dead"),  # the same moment
+        ({"effectiveDateTime": "2026-11-24T01:03:05+00:00"}, "sent"),
+        ({"valueQuantity": {"value": 51.6, "unit": "mL/min/{1.73_m2}"}}, "sent"),
+        ({"code": {"coding": [{"system": "http://loinc.org", "code": "33914-3"}]}}, "sent"),
+        ({"identifier": [{"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{uuid4()}"}]}, "sent"),
+    ],
+)
+async def test_only_what_says_the_same_may_be_ours(tmp_path, changes, state):
+    with ward(tmp_path, settle_s=0) as it:
+        [delivery] = it.home.store.outbox()
+        [sent] = (item for item in Shipment.read(delivery.bundle).items if item.type == "Observation")
+        there = msgspec.json.decode(sent.resource)
+        for name in ("identifier", "device", "derivedFrom"):
+            del there[name]
+        it.ehr.load(there | {"id": "other"} | changes)
+        it.strike("write-status", type="Bundle", times=1)
+        [ended] = await it.deliver()
+        if state == "sent":
+            assert ended.attempt.reason == "settling"
+            it.hurry()
+            [ended] = await it.deliver()
+        assert ended.attempt.state == state
+        assert it.held.get("RiskAssessment", 0) == (state == "sent")
 
 
 async def test_how_long_a_search_lags_behind_is_learned_and_waited_for(tmp_path):
