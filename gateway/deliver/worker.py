@@ -7,6 +7,7 @@ ends, and whoever takes it up then asks the EHR first. A source that cannot be r
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -34,7 +35,7 @@ __all__ = ["Tally", "work"]
 Tell = Callable[[Delivery, Ended], None]
 
 _MANY: Final = 200  # deliveries of one lease, where none of them goes
-_MOST_BUSY: Final = 30  # looks at a store that is busy, until a worker that does not stay says so
+_LONGEST_BUSY_S: Final = 60.0  # for which a worker that does not stay waits for a store that others keep busy
 _LOOK_S: Final = 1.0  # how often a worker that stays looks for what is new
 _LOOK_WIDER: Final = timedelta(minutes=1)  # how often also for sources that are gone from twin.toml
 
@@ -90,7 +91,7 @@ class _Worker:
         self._resting: dict[str, datetime] = {}
         self._looked: datetime | None = None
         self._gone: set[str] = set()
-        self._busy = 0
+        self._store_answered = time.monotonic()  # when the store last did what it was asked for
         self.tally = Tally()
 
     async def run(self, *, forever: bool) -> None:
@@ -105,8 +106,7 @@ class _Worker:
                 if not serving and not forever:
                     if busy is None:
                         return
-                    self._busy += 1
-                    if self._busy > _MOST_BUSY:
+                    if time.monotonic() - self._store_answered > _LONGEST_BUSY_S:
                         raise busy
                 await self._pause(serving)
                 for source, task in [*serving.items()]:
@@ -130,7 +130,7 @@ class _Worker:
                     serving[source] = asyncio.create_task(self._serve(source, found))
         except StoreFull as fault:
             return fault
-        self._busy = 0
+        self._store_answered = time.monotonic()
         return None
 
     def _known_sources(self) -> set[str]:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from gateway.deliver.lease import LeaseLost, Leases
 from gateway.deliver.worker import work
 from gateway.home import Home, now
-from tests.gateway.deliver.delivering import ward
+from tests.gateway.deliver.delivering import Ward, ward
 from tests.gateway.deliver.workers import foreman
 
 
@@ -92,16 +92,31 @@ def test_a_lease_that_is_over_lets_nothing_leave():
         leases.demand("d")
 
 
+def freeze(it: Ward, process: int) -> bool:
+    """Freeze a process that has leases; let it go on where it was just writing: nobody else could write any more."""
+    if not any(state == "sending" for state, _ in it.told):
+        return False
+    os.kill(process, signal.SIGSTOP)
+    with closing(sqlite3.connect(it.home.settings.home / "twin.db", timeout=0, isolation_level=None)) as beside:
+        try:
+            beside.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            os.kill(process, signal.SIGCONT)
+            return False
+        beside.execute("ROLLBACK")
+    return True
+
+
 async def test_a_process_that_was_frozen_past_its_lease_sends_nothing_when_it_wakes(tmp_path):
-    """SIGSTOP where it has its leases, another worker delivers all, SIGCONT: each is there once."""
+    """SIGSTOP where it waits for an answer, another worker delivers all, SIGCONT: each is there once."""
     with ward(tmp_path, number=6, of=6, at_once=1) as it:
         it.strike("slow-write", value="0.3", type="Bundle")
         with foreman() as men:
             frozen = men.begin(it.home.settings.home, 1.0)
             until = time.monotonic() + 60
-            while not any(state == "sending" for state, _ in it.told) and time.monotonic() < until:  # noqa: ASYNC110
+            while not freeze(it, frozen):
+                assert time.monotonic() < until
                 await asyncio.sleep(0.05)
-            os.kill(frozen, signal.SIGSTOP)
             await asyncio.sleep(1.2)
             while any(state != "sent" for state, _ in it.told) and time.monotonic() < until:
                 await it.deliver()
