@@ -1,7 +1,8 @@
 """What arrived is read back, now and then, and compared with what was sent: what a server does not keep is learned.
 
-The first of each type, and a few later; by `read_back` of the source all, or none. It is also looked for by a search,
-and for how long that does not find it: so long, nothing that is not found is believed to be absent.
+The first of each type, and a few later; by `read_back` of the source all, or none. Some are also looked for by a
+search, which costs a server more, and for how long that does not find them: so long, nothing that is not found is
+believed to be absent.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ __all__ = ["read_back"]
 
 _FIRST: Final = 3
 _ONE_IN: Final = 50
+_ONE_SEARCHED_IN: Final = 1000
 _LONGEST_S: Final = 10.0  # for which a search is repeated until it finds what was written
 _PAUSE_S: Final = 0.2
 
@@ -37,7 +39,8 @@ async def read_back(target: Target, delivery: Delivery, shipment: Shipment, went
             continue
         try:
             await _compare(target, delivery, shipment, item, landed, went)
-            await _look_for(target, delivery, item, went)
+            if _is_searched_for(target, item.type):
+                await _look_for(target, delivery, item, went)
         except (Fault, Unreadable):
             continue
 
@@ -52,6 +55,12 @@ def _is_chosen(target: Target, type_: str) -> bool:
             return False
         case _:
             return number <= _FIRST or number % _ONE_IN == 0
+
+
+def _is_searched_for(target: Target, type_: str) -> bool:
+    number = target.arrived[type_]
+    often = target.settings.read_back == "always" or target.learned.found.get(type_) != "yes"
+    return often or number <= _FIRST or number % _ONE_SEARCHED_IN == 0
 
 
 async def _compare(

@@ -35,6 +35,7 @@ __all__ = ["Tally", "work"]
 Tell = Callable[[Delivery, Ended], None]
 
 _MANY: Final = 200  # deliveries of one lease, where none of them goes
+_TURNS: Final = 4  # to ask the store what may leave now takes long: that much is taken up at once
 _LONGEST_BUSY_S: Final = 60.0  # for which a worker that does not stay waits for a store that others keep busy
 _LOOK_S: Final = 1.0  # how often a worker that stays looks for what is new
 _LOOK_WIDER: Final = timedelta(minutes=1)  # how often also for sources that are gone from twin.toml
@@ -211,14 +212,14 @@ class _Worker:
 
     async def _deliver_all(self, target: Target, ready: deque[Delivery]) -> None:
         places = target.settings.at_once  # the connection sees to it that there are no more requests than these
-        at_once = places + places // 2  # some are written down while others are on their way
+        at_once = 2 * places  # some are written down while others are on their way
         running: set[asyncio.Task[None]] = set()
         may_be_more = True
         try:
             while True:
                 goes_on = not self._stop.is_set() and target.name not in self._resting
                 if may_be_more and len(ready) < at_once and goes_on:
-                    found = await self._claim(target.name, 2 * at_once - len(ready))
+                    found = await self._claim(target.name, _TURNS * at_once - len(ready))
                     ready += found
                     may_be_more = bool(found)
                 while ready and len(running) < at_once and goes_on:

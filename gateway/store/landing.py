@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, select
 from sqlmodel import Session, SQLModel
 
 from gateway.store.delivery import Delivery, DeliveryState, Landed
 from gateway.store.guarding import Guarding
+from gateway.store.rows import add_rows
 from gateway.store.tables import LandedRow
 from gateway.store.turns import OUTBOX
 from security.vault import Place, SealingKey
@@ -27,15 +27,7 @@ BARE: Final = select(*(column for column in OUTBOX.c if column.name not in _SEAL
 _OF_NAME: Final = WHOLE.join(_LANDED, _LANDED.c.delivery == OUTBOX.c.id).where(
     _LANDED.c.source == bindparam("of_source"), _LANDED.c.name == bindparam("of_name")
 )
-_KNOWN: Final = select(_LANDED.c.name, _LANDED.c.delivery).where(
-    _LANDED.c.source == bindparam("of_source"), _LANDED.c.name.in_(bindparam("names", expanding=True))
-)
-_FRESH: Final = insert(_LANDED)
-_ANOTHER: Final = (
-    update(_LANDED)
-    .where(_LANDED.c.source == bindparam("of_source"), _LANDED.c.name == bindparam("of_name"))
-    .values(twin=bindparam("new_twin"), delivery=bindparam("new_delivery"))
-)
+_LEADS_HERE: Final = "ON CONFLICT (source, name) DO UPDATE SET twin = excluded.twin, delivery = excluded.delivery"
 _OF_TWIN: Final = select(OUTBOX.c.id, OUTBOX.c.source, OUTBOX.c.landed).where(
     OUTBOX.c.twin == bindparam("of_twin"), OUTBOX.c.landed.is_not(None)
 )
@@ -62,28 +54,14 @@ class Landing(Guarding):
 
         A name that leads to another delivery leads here from now on, unless this one only changed what that one told.
         """
-        connection = session.connection()
-        by_source: dict[str, dict[str, Row[Any]]] = defaultdict(dict)
+        results, changes = list[tuple[str, ...]](), list[tuple[str, ...]]()
         for row, _, landed in landings:
-            for name in (name for one in landed for name in (one.reference, one.uuid)):
-                by_source[row.source][self._landed_name(row.source, name)] = row
-        for source, rows in by_source.items():
-            asked = {"of_source": source, "names": sorted(rows)}
-            there = {one.name: one.delivery for one in connection.execute(_KNOWN, asked)}
-            fresh = [
-                {"source": source, "name": name, "twin": row.twin, "delivery": row.id}
-                for name, row in sorted(rows.items())
-                if name not in there
-            ]
-            others = [
-                {"of_source": source, "of_name": name, "new_twin": row.twin, "new_delivery": row.id}
-                for name, row in sorted(rows.items())
-                if there.get(name, row.id) != row.id and row.kind != "change"
-            ]
-            if fresh:
-                connection.execute(_FRESH, fresh)
-            if others:
-                connection.execute(_ANOTHER, others)
+            names = sorted({name for one in landed for name in (one.reference, one.uuid)})
+            told = changes if row.kind == "change" else results
+            told += [(row.source, self._landed_name(row.source, name), row.twin, row.id) for name in names]
+        connection = session.connection()
+        add_rows(connection, LandedRow, results, where_there=_LEADS_HERE)
+        add_rows(connection, LandedRow, changes, where_there="ON CONFLICT (source, name) DO NOTHING")
         return [_with_known(row, key, landed) for row, key, landed in landings]
 
     def _landed_name(self, source: str, name: str) -> str:
