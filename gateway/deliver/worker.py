@@ -212,7 +212,7 @@ class _Worker:
 
     async def _deliver_all(self, target: Target, ready: deque[Delivery]) -> None:
         places = target.settings.at_once  # the connection sees to it that there are no more requests than these
-        at_once = 2 * places  # some are written down while others are on their way
+        at_once = places + places // 2  # some are written down while others are on their way
         running: set[asyncio.Task[None]] = set()
         may_be_more = True
         try:

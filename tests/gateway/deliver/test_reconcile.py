@@ -101,7 +101,7 @@ async def test_nor_does_one_that_does_not_keep_our_name(tmp_path, fault):
     with ward(tmp_path, number=2, of=2, at_once=1, settle_s=1, read_back="first") as it:
         it.strike(fault, type="Observation")
         it.strike("lost-answer", type="Bundle", after=1, times=1)
-        first, second = await it.deliver()
+        second, first = sorted(await it.deliver(), key=lambda ended: ended.attempt.state)
         assert first.attempt.state == "sent"
         assert it.learned.found["Observation"] == "no"
         assert "identifier" in " ".join(it.learned.losses["Observation"])
