@@ -22,6 +22,9 @@ from security.audit import read_event
 from twin_engine import Missing
 
 
+SLOW = ("circulation",)  # seconds a run: for the first twin alone, the way to the EHR is the same
+
+
 @pytest.fixture(scope="module")
 def cohort() -> Cohort:
     return build(7)
@@ -80,11 +83,10 @@ async def test_results_are_taken_once_by_a_server_that_judges_them(version, coho
             await pull(home)
             before = facts(home)
             runs = 0
-            for twin in home.store.twins():
+            for number, twin in enumerate(home.store.twins()):
                 record = open_twin(home, twin.id)
-                runs += sum(
-                    not isinstance(run_model(home, record, name)[0], Missing) for name in answering_models(home)
-                )
+                names = [name for name in answering_models(home) if name not in SLOW or number == 0]
+                runs += sum(not isinstance(run_model(home, record, name)[0], Missing) for name in names)
                 propose(home, record)
                 first = await send(home, twin.id)
                 again = await send(home, twin.id, again=True)

@@ -19,7 +19,7 @@ from tests.gateway.deliver.workers import foreman
 
 SEED = int(os.environ.get("SEED", "0")) or random.randrange(1, 10_000)  # noqa: S311 - a test's choice
 NUMBER, PATIENTS, KILLS = 40, 5, 2
-AT_ONCE = 3  # modes at the same time: most of it is waiting, for leases to end and for answers to settle
+AT_ONCE = 5  # modes at the same time: most of it is waiting, for leases to end and for answers to settle
 
 
 @pytest.fixture(scope="module")
