@@ -34,7 +34,7 @@ ATTACKS = (
     "Scope widening by batch entries and conditional operations",
     "References between patients",
     "Paging tokens of another caller",
-    "Counts, totals, errors, ETags as an oracle",
+    "Counts, totals, errors, ETags, time as an oracle",
     "Tenant crossing",
     "Consent bypass by operation, export or group",
     "Replayed assertion and code",

@@ -32,7 +32,8 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Outcome]:
         return deliver_to_hostile(home, men, MODES[place], SEED + place, number=NUMBER, of=PATIENTS, kills=KILLS)
 
     with foreman() as men, ThreadPoolExecutor(AT_ONCE) as pool:
-        return dict(zip(MODES, pool.map(deliver, range(len(MODES))), strict=True))
+        longest_first = range(len(MODES))[::-1]
+        return dict(zip(MODES[::-1], pool.map(deliver, longest_first), strict=True))
 
 
 @pytest.mark.parametrize("mode", MODES)
