@@ -21,7 +21,6 @@ from gateway.sources import open_source
 from security.audit import read_event
 from twin_engine import Missing
 
-
 SLOW = ("circulation",)  # seconds a run: for the first twin alone, the way to the EHR is the same
 
 
