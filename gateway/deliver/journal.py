@@ -1,16 +1,12 @@
-"""Writes down what deliveries do, many in one commit: each waits until its own is on disk.
-
-While one commit is under way others gather, and go together in the next: a disk does a few hundred commits a second,
-and an EHR may take more deliveries than that.
-"""
+"""Writes down what deliveries do, many in one commit: each waits until its own is on disk."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from gateway.group_commit import GroupCommit
 from gateway.home import now
 from gateway.store import Attempt, Store
 from gateway.store.audited import Events
@@ -18,37 +14,31 @@ from gateway.store.audited import Events
 __all__ = ["Journal"]
 
 _Done = TypeVar("_Done")
-_GATHERING: Final = 0.010
-"""Seconds for which a commit waits for more, where several come at once; an EHR takes ten times as long."""
-_Entry = tuple[Callable[[], Any], "asyncio.Future[Any]"]
+_GATHER_S: Final = 0.010
+"""An EHR takes ten times as long."""
 
 
 @dataclass(frozen=True)
 class _Settling:
-    """The end of one attempt; called, it is written by itself."""
+    """The end of one attempt."""
 
-    store: Store
     holder: str
     delivery: str
     attempt: Attempt
     events: Events
 
-    def __call__(self) -> bool:
-        return bool(self.store.settle(self.holder, {self.delivery: self.attempt}, now(), self.events))
-
 
 @dataclass(frozen=True)
 class _Leaving:
-    """That something of a delivery leaves now, unless `why_not` says something; called, it is written by itself."""
+    """That something of a delivery leaves now, unless `why_not` says something."""
 
-    store: Store
     holder: str
     delivery: str
     why_not: Callable[[], Any]
     events: Events
 
-    def __call__(self) -> Any:
-        return self.why_not() or self.store.note_leaving(self.holder, self.delivery, now(), self.events)
+
+_Entry = _Settling | _Leaving | Callable[[], Any]
 
 
 class Journal:
@@ -56,13 +46,11 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: list[_Entry] = []
-        self._writer: asyncio.Task[None] | None = None
-        self._crowd = 0  # how many shared the last commit
+        self._commits: GroupCommit[_Entry, Any] = GroupCommit(self._together, gather_s=_GATHER_S)
 
     async def settle(self, holder: str, delivery: str, attempt: Attempt, events: Events) -> bool:
         """Note how an attempt ended, in one go with others that end now; says whether it was still ours."""
-        return await self.write(_Settling(self._store, holder, delivery, attempt, events))
+        return bool(await self._commits.write(_Settling(holder, delivery, attempt, events)))
 
     async def leave(
         self, holder: str, delivery: str, why_not: Callable[[], _Done | None], events: Events
@@ -72,35 +60,15 @@ class Journal:
         It is asked in the same transaction: nobody can say no in between. Returns what it said, or else whether the
         delivery is still ours.
         """
-        return await self.write(_Leaving(self._store, holder, delivery, why_not, events))
+        told: _Done | bool = await self._commits.write(_Leaving(holder, delivery, why_not, events))
+        return told
 
     async def write(self, entry: Callable[[], _Done]) -> _Done:
-        """Carry out writes to the store, together with those of others; returns when they are on disk.
+        """Carry out writes to the store, together with those of others; returns when they are on disk."""
+        done: _Done = await self._commits.write(entry)
+        return done
 
-        What fails is tried again by itself, so that it costs nobody else, and then raises.
-        """
-        done: asyncio.Future[_Done] = asyncio.get_running_loop().create_future()
-        self._waiting.append((entry, done))
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write_all())
-        return await done
-
-    async def _write_all(self) -> None:
-        while self._waiting:
-            if self._crowd > 1:  # they come together: a moment later more of them share the commit
-                await asyncio.sleep(_GATHERING)
-            entries, self._waiting = self._waiting, []
-            self._crowd = len(entries)
-            try:
-                results = await asyncio.to_thread(self._together, [entry for entry, _ in entries])
-            except Exception:
-                await self._alone(entries)
-                continue
-            for (_, done), result in zip(entries, results, strict=True):
-                if not done.done():
-                    done.set_result(result)
-
-    def _together(self, entries: list[Callable[[], Any]]) -> list[Any]:
+    def _together(self, entries: list[_Entry]) -> list[Any]:
         """Carry out entries in one transaction: the ends of attempts first, then what leaves, then all else."""
         with self._store.transaction():
             done = self._settled([entry for entry in entries if isinstance(entry, _Settling)])
@@ -123,14 +91,3 @@ class Journal:
             ours = {*self._store.note_leaving_all(holder, may, now())} if may else set()
             told |= {delivery: delivery in ours for delivery in may}
         return told
-
-    async def _alone(self, entries: list[_Entry]) -> None:
-        for entry, done in entries:
-            try:
-                result = await asyncio.to_thread(entry)
-            except Exception as error:
-                if not done.done():
-                    done.set_exception(error)
-            else:
-                if not done.done():
-                    done.set_result(result)
