@@ -81,8 +81,7 @@ def list_(
     say()
     total = sum(kept.values())
     print_table(
-        counted(total, "delivery").replace("deliverys", "deliveries")
-        + (f", the newest {len(found)}" if len(found) < total else ""),
+        counted(total, "delivery") + (f", the newest {len(found)}" if len(found) < total else ""),
         ["Source", "Delivery", "Twin", "Model", "Kind", "State", "Since (UTC)", ">Tries", "Next (UTC)", "Why"],
         (
             (

@@ -64,8 +64,11 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def counted(number: int, noun: str) -> str:
-    """Write "1 source" and "2 sources"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """Write "1 source" and "2 sources", "1 delivery" and "2 deliveries"."""
+    if number == 1:
+        return f"1 {noun}"
+    ends_in_ies = noun.endswith("y") and noun[-2:-1] not in "aeiou"
+    return f"{number} {noun[:-1]}ies" if ends_in_ies else f"{number} {noun}s"
 
 
 def say(text: str = "") -> None:
