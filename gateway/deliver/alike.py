@@ -17,12 +17,13 @@ from mappers.outbound.names import RESULT_TAG, URI_SYSTEM
 from mappers.outbound.returned import losses
 from mappers.reading import Unreadable, read_json
 
-__all__ = ["look_through"]
+__all__ = ["look_through", "says_the_same"]
 
 _TIMES: Final = (
     *("effectiveDateTime", "effectivePeriod", "occurrenceDateTime", "occurrencePeriod"),
     *("issued", "date", "indexed", "recorded"),
 )
+_ITS_OWN: Final = frozenset({"id", "meta", "text", "identifier"})
 _SAID: Final = ("code", "type", "method", "valueQuantity", "valueCodeableConcept", "component", "prediction")
 
 
@@ -47,6 +48,19 @@ async def look_through(target: Target, item: Item, went: Went) -> list[Hit]:
             )
         return hits
     return []
+
+
+def says_the_same(sent: bytes, other: bytes) -> bool:
+    """Say whether something at a place where we put a resource is that one, although it does not carry our name.
+
+    What a server has left out or added does not count, nor do the names that it gives; what it says otherwise does.
+    """
+    try:
+        ours, theirs = read_json(sent), read_json(other)
+    except Unreadable:
+        return False
+    shared = (ours.keys() & theirs.keys()) - _ITS_OWN
+    return len(shared) > 3 and not any(_differs(ours, theirs, name) for name in shared)
 
 
 def _asked(item: Item, went: Went) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from gateway.deliver.alike import says_the_same
 from gateway.deliver.answer import read_single
 from gateway.deliver.refusal import Refusal
 from gateway.deliver.seek import carries, find_ours
@@ -51,7 +52,7 @@ async def _kept(target: Target, item: Item) -> Landed | None:
         return None
     reference = entry.content.decode()
     reply = await target.connection.get(reference, allow=_GONE, fresh=True)
-    if reply.status not in _GONE and carries(reply.body, item):
+    if reply.status not in _GONE and (carries(reply.body, item) or says_the_same(item.resource, reply.body)):
         return Landed(item.uuid, reference, how="existed")
     target.home.store.strike("device", _name(target, item), now())
     return None
