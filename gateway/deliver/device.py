@@ -73,7 +73,9 @@ async def _under_lease(target: Target, delivery: str, item: Item) -> Landed:
         store.register("device", name, made.reference.encode(), now())
         return made
     finally:
-        store.strike("device-lease", name, now())
+        held = store.registered("device-lease", name, now())
+        if held is not None and held.content == target.holder.encode():  # else it took longer, and another has it
+            store.strike("device-lease", name, now())
 
 
 async def _create(target: Target, delivery: str, item: Item) -> Landed:
