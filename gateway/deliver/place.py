@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 
-from gateway.deliver.presence import is_named, reader
+from gateway.deliver.presence import reader
+from gateway.deliver.seek import find_ours
 from gateway.deliver.shipment import Shipment
 from gateway.deliver.standing import is_result
 from gateway.deliver.target import Target
-from gateway.pull.wire import Reply
 from gateway.store import Delivery, Landed
 
 __all__ = ["Place", "find_places", "known_places"]
@@ -61,14 +60,5 @@ async def _searched(target: Target, delivery: Delivery, old: Delivery) -> AsyncI
     for item in Shipment.read(old.bundle).results:
         if item.unless and is_result(f"{item.type}/"):
             target.demand(delivery.id)
-            reply = await target.connection.search(item.type, parse_qsl(item.unless), fresh=True)
-            for resource in _listed(reply, item.type):
-                if is_named(resource, item.uuid):
-                    landed = Landed(item.uuid, f"{item.type}/{resource['id']}", how="existed")
-                    yield Place(landed, reader.decode(item.resource))
-
-
-def _listed(reply: Reply, type_: str) -> list[dict[str, Any]]:
-    entries = reader.decode(reply.body).get("entry", [])
-    found = [each.get("resource") for each in entries if isinstance(each, dict)]
-    return [each for each in found if isinstance(each, dict) and each.get("resourceType") == type_ and each.get("id")]
+            for hit in await find_ours(target, item):
+                yield Place(Landed(item.uuid, hit.reference, how="existed"), reader.decode(item.resource))
