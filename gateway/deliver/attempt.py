@@ -8,6 +8,7 @@ claimed ─▶ unsure? ask what is there ─▶ may it leave? ─▶ written dow
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -25,7 +26,7 @@ from gateway.deliver.rung import NoRung, NoScope, steps_to, written_for
 from gateway.deliver.seek import Unsearchable
 from gateway.deliver.shipment import Shipment
 from gateway.deliver.target import Target
-from gateway.deliver.verdict import REASONS, is_unsure, reason_of, rests, verdict_on
+from gateway.deliver.verdict import REASONS, Mistake, is_unsure, reason_of, rests, verdict_on
 from gateway.deliver.ways import Way, Went, send_by, ways_of
 from gateway.home import now
 from gateway.pull.retry import ComeBackLater, OutOfOrder
@@ -35,6 +36,7 @@ from security.errors import Fault, Refused
 
 __all__ = ["try_to_deliver"]
 
+_log: Final = logging.getLogger(__name__)
 _MOST_TURNS: Final = 12  # each goes one step down, to a smaller way, or waits out a conflict: it ends by itself
 _MOST_CONFLICTS: Final = 2
 _NO_SUCH_WAY: Final = frozenset({400, 404, 405, 422, 501})
@@ -49,13 +51,16 @@ async def try_to_deliver(target: Target, leave: Leave, delivery: Delivery) -> En
     attempt = _Attempt(target, leave, delivery)
     try:
         return await attempt.run()
-    except LeaseLost:
+    except (LeaseLost, SourceRests):
         raise
     except Fault as fault:
         ended = attempt.failed(fault)
         if rests(fault) or ended.attempt.reason == "forbidden":
             raise SourceRests(ended, rest_after(fault)) from fault
         return ended
+    except Exception as error:
+        _log.error("a delivery was stopped", exc_info=error)  # told by its place, and not by its text
+        return attempt.failed(Mistake("A mistake of ours stopped this delivery.", hint=REASONS["mistake"].hint))
 
 
 @dataclass

@@ -20,11 +20,17 @@ from gateway.pull.outcome import ServerError
 from gateway.pull.retry import ComeBackLater, OutOfOrder
 from security.errors import BadSettings, Denied, Erased, Fault, NotFhir, Sealed, StoreFull, Unreachable
 
-__all__ = ["REASONS", "Deed", "Reason", "Verdict", "is_unsure", "reason_of", "rests", "verdict_on"]
+__all__ = ["REASONS", "Deed", "Mistake", "Reason", "Verdict", "is_unsure", "reason_of", "rests", "verdict_on"]
 
 Deed = Literal["ask", "again", "rest", "other-way", "other-type", "several", "lay-aside"]
 """What is done: "ask" the server what is there; try "again" later; let the whole source "rest"; go in a smaller or
 "other-way"; write it as an "other-type"; look at "several" that match; "lay-aside" for a person."""
+
+
+class Mistake(Fault):
+    """Something that we did not foresee, while one delivery was worked on: it costs only that one."""
+
+    code = "mistake"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,9 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "conflict": Reason("Somebody else was writing there at the same time (409).", _WAIT, True),
         "stopped": Reason("The worker stopped before it was this one's turn.", _WAIT, True),
         "lease-lost": Reason("Another worker has taken it up.", _WAIT, True),
+        "mistake": Reason(
+            "A mistake of ours; it may have been done.", "Please report the lines that twin deliver printed.", True
+        ),
         # The whole source rests.
         "credentials": Reason(
             "The server does not accept our credentials (401).",
@@ -254,7 +263,7 @@ def is_unsure(fault: Fault) -> bool:
         return verdict_on(fault).deed == "ask"
     if isinstance(fault, NotSent | OutOfOrder | ComeBackLater | Unsearchable):
         return False
-    return isinstance(fault, Unreachable | NotFhir | TooLarge)
+    return isinstance(fault, Unreachable | NotFhir | TooLarge | Mistake)
 
 
 def rests(fault: Fault) -> bool:

@@ -12,7 +12,11 @@ from contextlib import closing
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from gateway.deliver import attempt
 from gateway.deliver.lease import LeaseLost, Leases
+from gateway.deliver.shipment import Shipment
+from gateway.deliver.target import Target
+from gateway.deliver.ways import Way, Went, send_by
 from gateway.deliver.worker import work
 from gateway.home import Home, now
 from tests.gateway.deliver.delivering import Ward, ward
@@ -75,6 +79,26 @@ async def test_nothing_leaves_that_cannot_be_recorded(tmp_path):
             assert it.held == {}
             db.execute("DROP TRIGGER no")
         await asyncio.sleep(0.5)  # its lease ends
+        await it.deliver()
+        assert it.found.is_well
+
+
+async def test_a_mistake_of_ours_costs_only_the_delivery_that_it_struck(tmp_path, monkeypatch, caplog):
+    with ward(tmp_path, number=3, of=3, at_once=1, settle_s=0) as it:
+        struck = it.home.store.outbox()[1].id
+
+        async def mistaken(way: Way, target: Target, delivery: str, shipment: Shipment, went: Went) -> None:
+            await send_by(way, target, delivery, shipment, went)
+            if delivery == struck:
+                raise ZeroDivisionError("Marsh")
+
+        monkeypatch.setattr(attempt, "send_by", mistaken)
+        await it.deliver()
+        assert sorted(it.told) == [("failed", "mistake"), ("sent", ""), ("sent", "")]
+        assert it.home.store.delivery(struck).unsure
+        assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError]
+        monkeypatch.undo()
+        it.hurry()
         await it.deliver()
         assert it.found.is_well
 
