@@ -76,6 +76,7 @@ class Roll:
     told: set[tuple[str, str]] = field(default_factory=set)
     persons: dict[str, Told] = field(default_factory=dict)
     fresh: dict[str, Told] = field(default_factory=lambda: defaultdict(dict))
+    suspected: set[tuple[str, str]] = field(default_factory=set)
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
 
     def twin_of(self, patient: str, *, ever: bool = False) -> str | None:
@@ -160,9 +161,9 @@ class Roll:
     def suspect(self, one: str, other: str) -> None:
         """Put down that two twins may be one person, for somebody to decide; nothing where that was put down before."""
         first, second = sorted((one, other))
-        row = {"one": first, "other": second, "state": "possible", "since": self.now}
-        if row not in self.rows["possible"]:
-            self.rows["possible"].append(row)
+        if (first, second) not in self.suspected:
+            self.suspected.add((first, second))
+            self.rows["possible"].append({"one": first, "other": second, "state": "possible", "since": self.now})
 
     def record(self, events: Events) -> None:
         """Add events that describe what is put down."""
