@@ -72,7 +72,7 @@ def test_a_twin_lives_with_forecast_scores_warnings_and_what_ifs(said):
     assert now < nothing
     ranking, plans = living["what_if"]["ranking"], living["what_if"]["plans"]
     assert sorted(ranking) == sorted(plans)
-    assert ranking[-1] == plans[0]  # to eat at once or in half an hour, whichever is better by the clock, helps
+    assert ranking[-1] == plans[0]  # to eat at once or in half an hour, whichever is better, helps
 
 
 def test_what_came_is_understood_or_refused(said):
