@@ -8,8 +8,9 @@ real transactions and conditional creates) through a proxy with 2 % 503, 1 % of 
 is counted there: lost, doubled, and out of order within its patient. *hostile*: the same with two workers against the
 hostile EHR in each of its worst write modes (`tests/gateway/deliver/ordeals.py`). *rate*: without faults, deliveries a
 second beside a bare asyncio client that posts transactions of the same size with the same conditions to the same
-server, as many at once, in alternating rounds, each in a process of its own; the better round of each counts. Ours has
-everything on: leases, consents, audit on disk before anything leaves, sealed rows. It prints its seed.
+server, as many at once, in alternating rounds, each in a process of its own; who begins changes, the first two rounds
+warm the server, and of the others the better one of each counts. Ours has everything on: leases, consents, audit on
+disk before anything leaves, sealed rows. It prints its seed.
 """
 
 from __future__ import annotations

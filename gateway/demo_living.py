@@ -78,6 +78,7 @@ class LivingPart:
             "what_if": {
                 "plans": [branch.plan.title for branch in self.tried.branches],
                 "ranking": list(self.tried.ranking),
+                "worth": [round(b.worth.value, 3) if b.worth else None for b in self.tried.branches],
                 "utility": self.tried.utility.title if self.tried.utility else None,
                 "outcomes": [
                     {each.name: round(each.value, 3) for each in branch.outcomes if each.name in _OUTCOMES}

@@ -27,11 +27,16 @@ class GroupCommit(Generic[Entry, Done]):
         Carries out entries in one commit, in a thread, and returns what each gave; they are durable when it returns.
     gather_s
         Seconds for which a commit waits for more, where several came at once the last time.
+    most
+        How many entries one commit takes; the others go in the next.
     """
 
-    def __init__(self, together: Callable[[list[Entry]], Sequence[Done]], *, gather_s: float) -> None:
+    def __init__(
+        self, together: Callable[[list[Entry]], Sequence[Done]], *, gather_s: float = 0.0, most: int | None = None
+    ) -> None:
         self._together: Final = together
         self._gather_s: Final = gather_s
+        self._most: Final = most
         self._waiting: list[tuple[Entry, asyncio.Future[Done]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._crowd = 0  # how many shared the last commit
@@ -50,9 +55,10 @@ class GroupCommit(Generic[Entry, Done]):
 
     async def _write_all(self) -> None:
         while self._waiting:
-            if self._crowd > 1:  # they come together: a moment later more of them share the commit
+            if self._crowd > 1 and self._gather_s:  # they come together: a moment later more of them share the commit
                 await asyncio.sleep(self._gather_s)
-            group, self._waiting = self._waiting, []
+            group = self._waiting[: self._most]
+            del self._waiting[: len(group)]
             self._crowd = len(group)
             if not await self._written(group):
                 for one in group:

@@ -23,6 +23,7 @@ _Flag = Annotated[bool, Parameter(negative="")]
 _All = Annotated[bool, Parameter(name="--all", negative="")]
 _AGAIN: tuple[DeliveryState, ...] = ("dead", "failed", "held")
 _OPEN: tuple[DeliveryState, ...] = ("proposed", "approved", "failed", "held", "dead")
+_NOT_TO_BE_ASKED = "unsearchable"
 _SHORT = 12
 
 
@@ -109,6 +110,12 @@ def _chosen(
 
 
 def _retry(home: Home, delivery: Delivery, *, not_there: bool) -> _Done:
+    if not_there and delivery.reason != _NOT_TO_BE_ASKED:
+        why = Misuse(
+            "The EHR can be asked whether this one is there, and may still be busy with it.",
+            hint=f"twin outbox retry {delivery.id[:_SHORT]} asks it first; --not-there is for what is unsearchable.",
+        )
+        return _Done(delivery, delivery.state, why)
     match delivery.state:
         case "dead":
             return _decide(home, delivery, "approved", "retry", not_there=not_there)

@@ -24,6 +24,7 @@ _TIMES: Final = (
     *("issued", "date", "indexed", "recorded"),
 )
 _ITS_OWN: Final = frozenset({"id", "meta", "text", "identifier"})
+_ENOUGH: Final = 4  # elements, the type among them, that have to agree before something is taken for ours
 _SAID: Final = ("code", "type", "method", "valueQuantity", "valueCodeableConcept", "component", "prediction")
 
 
@@ -60,7 +61,7 @@ def says_the_same(sent: bytes, other: bytes) -> bool:
     except Unreadable:
         return False
     shared = (ours.keys() & theirs.keys()) - _ITS_OWN
-    return len(shared) > 3 and not any(_differs(ours, theirs, name) for name in shared)
+    return len(shared) >= _ENOUGH and not any(_differs(ours, theirs, name) for name in shared)
 
 
 def _asked(item: Item, went: Went) -> list[tuple[str, str]]:

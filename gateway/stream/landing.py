@@ -5,12 +5,12 @@ Each gets its FHIR version and a name by which it is known again, and nothing el
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from typing import Any
 
 import msgspec
 
+from gateway.group_commit import GroupCommit
 from gateway.home import Home, now
 from gateway.pull.bundle import head_of
 from gateway.pull.page import Entry
@@ -28,39 +28,16 @@ class Landing:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._coming: list[tuple[Delivery, asyncio.Future[bool]]] = []
-        self._work: asyncio.Task[None] | None = None
+        self._commits = GroupCommit(self._store, most=_TOGETHER)
 
     async def land(self, delivery: Delivery) -> bool:
         """Return when a delivery is on disk: `True` where it is new. Raises what kept it from being there."""
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._coming.append((delivery, future))
-        if self._work is None or self._work.done():
-            self._work = asyncio.create_task(self._land_all())
-        return await future
+        return await self._commits.write(delivery)
 
-    async def _land_all(self) -> None:
-        while self._coming:
-            some, self._coming = self._coming[:_TOGETHER], self._coming[_TOGETHER:]
-            told = await asyncio.to_thread(self._store, [delivery for delivery, _ in some])
-            for (_, future), said in zip(some, told, strict=True):
-                if future.cancelled():
-                    continue  # it landed all the same
-                if isinstance(said, Exception):
-                    future.set_exception(said)
-                else:
-                    future.set_result(said)
-
-    def _store(self, deliveries: list[Delivery]) -> list[bool | Exception]:
-        """Store some in one transaction; where that fails each in one of its own, so that one spoils no other."""
-        try:
-            ready = [self._prepared(delivery) for delivery in deliveries]
-            with self._home.store.transaction():
-                return [self._accept(delivery) for delivery in ready]
-        except Exception as error:
-            if len(deliveries) == 1:
-                return [error]
-        return [said for delivery in deliveries for said in self._store([delivery])]
+    def _store(self, deliveries: list[Delivery]) -> list[bool]:
+        ready = [self._prepared(delivery) for delivery in deliveries]
+        with self._home.store.transaction():
+            return [self._accept(delivery) for delivery in ready]
 
     def _accept(self, delivery: Delivery) -> bool:
         way = "-".join(delivery.what.split()) or "stream"

@@ -31,6 +31,13 @@ async def test_what_comes_while_a_commit_is_under_way_goes_together_in_the_next(
     assert await commits.write(8) == 16
 
 
+async def test_no_commit_takes_more_than_it_may():
+    disk = Disk()
+    commits = GroupCommit(disk.commit, most=2)
+    assert await asyncio.gather(*(commits.write(number) for number in (2, 4, 6, 8, 10))) == [4, 8, 12, 16, 20]
+    assert disk.commits == [[2, 4], [6, 8], [10]]
+
+
 async def test_each_of_those_that_fail_together_is_tried_alone_and_one_that_was_alone_is_not_tried_again():
     disk = Disk()
     commits = GroupCommit(disk.commit, gather_s=0)

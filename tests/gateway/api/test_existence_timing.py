@@ -1,4 +1,4 @@
-"""Time does not tell whether what may not be seen is there (B7), as far as A17 asks: medians a millisecond apart."""
+"""Time does not tell whether what may not be seen is there (B7): to open a chart for it would show."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gateway.api.refusal import Refusal
 from tests.gateway.api.visiting import Visited, visited
 
 EACH = 700
+ALIKE_S = 2e-4  # they are 15 microseconds apart; to open the small chart of this home takes half a millisecond
 
 
 @pytest.fixture(scope="module")
@@ -51,4 +52,4 @@ def test_what_is_not_there_another_patients_or_forbidden_takes_as_long(there: Vi
         took[which].append(time.thread_time() - begun)
         assert refused.value.status == 404
     medians = {which: statistics.median(times) for which, times in took.items()}
-    assert max(medians.values()) - min(medians.values()) < 1e-3, medians
+    assert max(medians.values()) - min(medians.values()) < ALIKE_S, medians

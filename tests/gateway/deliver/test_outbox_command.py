@@ -256,6 +256,12 @@ def test_what_somebody_looked_for_in_the_ehr_and_did_not_find_goes_without_askin
     assert "not-there" in json.dumps(newest)
 
 
+def test_what_the_ehr_can_be_asked_about_is_not_taken_on_a_persons_word(outbox, say):
+    settling = outbox.put(2, "failed", "settling", unsure=True)
+    assert "asks it first" in say("outbox", "retry", settling, "--not-there", status=2)["deliveries"][0]["fault"]["say"]
+    assert outbox.home.store.delivery(settling).unsure
+
+
 def test_reading_the_outbox_is_recorded(outbox, say):
     id_ = outbox.put(1, "sent", landed=())
     for arguments in (["list"], ["list", outbox.twin], ["show", id_]):

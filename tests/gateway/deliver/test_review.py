@@ -237,17 +237,22 @@ async def test_a_correction_that_the_ehr_sends_by_itself_is_found_when_it_comes(
     assert [read_change(each.content).why for each in there.changes()] == ["corrected"]
 
 
-async def test_what_arrived_while_its_record_was_taken_back_does_not_stay(there):
+async def arrived_after_its_record_was_taken_back(there: Ward) -> Delivery:
+    """Let a worker that looks at nothing afterwards bring a result, while we hear that its record is gone."""
     await there.pull()
     there.propose()
     store, moment = there.home.store, now()
     store.decide_delivery(there.results()[0], "approved", moment)
     [leased] = store.claim("other", moment, moment + timedelta(minutes=1), limit=1)
     there.ehr.store.remove("Observation", "c1")
-    await there.pull()  # while another worker has it under way
+    await there.pull()
     assert there.results()[0].state == "sending"
-    store.settle("other", {leased.id: Attempt("sent", landed=(Landed("u", "Observation/x1"),))}, moment)
-    assert is_to_review(there.home, leased)
+    store.settle("other", {leased.id: Attempt("sent", landed=(Landed("u", "Observation/x1"),))}, now())
+    return leased
+
+
+async def test_what_arrived_while_its_record_was_taken_back_does_not_stay(there):
+    assert is_to_review(there.home, await arrived_after_its_record_was_taken_back(there))
     review_all(there.home, (there.twin,))
     assert [read_change(each.content).why for each in there.changes()] == ["retracted"]
 
@@ -261,15 +266,8 @@ async def test_of_a_result_that_arrives_after_its_record_was_taken_back_it_is_sa
 
 
 async def test_so_it_is_where_the_worker_was_killed_before_it_looked(there):
-    await there.pull()
-    there.propose()
-    store, moment = there.home.store, now()
-    store.decide_delivery(there.results()[0], "approved", moment)
-    [leased] = store.claim("killed", moment, moment + timedelta(minutes=1), limit=1)
-    there.ehr.store.remove("Observation", "c1")
-    await there.pull()
-    store.settle("killed", {leased.id: Attempt("sent", landed=(Landed("u", "Observation/x1"),))}, now())
-    assert store.twins_to_review() == {there.twin}
+    await arrived_after_its_record_was_taken_back(there)
+    assert there.home.store.twins_to_review() == {there.twin}
     await there.deliver()
     assert [read_change(each.content).why for each in there.changes()] == ["retracted"]
 

@@ -12,13 +12,15 @@ from contextlib import closing
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from gateway.deliver import attempt
+from gateway.deliver import attempt, worker
 from gateway.deliver.lease import LeaseLost, Leases
 from gateway.deliver.shipment import Shipment
 from gateway.deliver.target import Target
 from gateway.deliver.ways import Way, Went, send_by
 from gateway.deliver.worker import work
 from gateway.home import Home, now
+from gateway.store import sqlite
+from security.errors import StoreFull
 from tests.gateway.deliver.delivering import Ward, ward
 from tests.gateway.deliver.workers import foreman
 
@@ -83,6 +85,18 @@ async def test_nothing_leaves_that_cannot_be_recorded(tmp_path):
         assert it.found.is_well
 
 
+async def test_a_store_that_others_keep_busy_is_told_and_not_waited_for_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(worker, "_LONGEST_BUSY_S", 0.3)
+    with ward(tmp_path) as it, closing(sqlite3.connect(it.home.settings.home / "twin.db", isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreFull):
+            await asyncio.wait_for(work(it.home), 30)
+        db.execute("ROLLBACK")
+        await it.deliver()
+        assert it.found.is_well
+
+
 async def test_a_mistake_of_ours_costs_only_the_delivery_that_it_struck(tmp_path, monkeypatch, caplog):
     with ward(tmp_path, number=3, of=3, at_once=1, settle_s=0) as it:
         struck = it.home.store.outbox()[1].id
@@ -132,7 +146,7 @@ def freeze(it: Ward, process: int) -> bool:
 
 
 async def test_a_process_that_was_frozen_past_its_lease_sends_nothing_when_it_wakes(tmp_path):
-    """SIGSTOP where it waits for an answer, another worker delivers all, SIGCONT: each is there once."""
+    """SIGSTOP where it has leases and is not just writing, another worker delivers all, SIGCONT: each is there once."""
     with ward(tmp_path, number=6, of=6, at_once=1) as it:
         it.strike("slow-write", value="0.3", type="Bundle")
         with foreman() as men:
